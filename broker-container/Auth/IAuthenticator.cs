@@ -1,0 +1,45 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using IotHub.Broker.Protocol;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker.Auth;
+
+/// <summary>What a client shows before anything of a session is looked at.</summary>
+/// <param name="ProtocolLevel">3 (MQTT 3.1), 4 (3.1.1) or 5.</param>
+/// <param name="ClientCertificate">The certificate of a mutual TLS handshake, else null.</param>
+/// <param name="PacketText">Header of the CONNECT for events, for example <c>CONNECT: dup: false qos: 0 retain: false rLength: 12</c>.</param>
+public sealed record ConnectAttempt(
+    byte ProtocolLevel,
+    string ClientId,
+    string? UserName,
+    ReadOnlyMemory<byte>? Password,
+    bool CleanStart,
+    X509Certificate2? ClientCertificate,
+    bool IsEncrypted,
+    IPEndPoint? RemoteAddress,
+    string PacketText);
+
+/// <summary>The answer to a <see cref="ConnectAttempt"/>.</summary>
+public abstract record ConnectVerdict
+{
+    private ConnectVerdict()
+    {
+    }
+
+    /// <summary>
+    /// Let in. The session belongs to (<paramref name="HubId"/>, <paramref name="DeviceId"/>, <paramref name="ClientId"/>): no other
+    /// device reaches it whatever client id it sends. An empty <paramref name="ClientId"/> lets the broker assign one.
+    /// </summary>
+    public sealed record Accepted(Guid HubId, Guid DeviceId, string ClientId, Rights Rights) : ConnectVerdict;
+
+    /// <param name="HubId">The hub on which <paramref name="Event"/> is raised; null when it could not be found.</param>
+    public sealed record Refused(ReasonCode Reason, Guid? HubId = null, HubEvent? Event = null) : ConnectVerdict;
+}
+
+/// <summary>Decides who a client is. Two drivers: the registry's, and the anonymous one of the stand-alone mode.</summary>
+public interface IAuthenticator
+{
+    /// <summary>Never throws for what a client sent or for a registry that does not answer: that is a refusal (0x88).</summary>
+    ValueTask<ConnectVerdict> Authenticate(ConnectAttempt attempt, CancellationToken cancel);
+}

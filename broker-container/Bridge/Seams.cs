@@ -1,0 +1,57 @@
+using IotHub.Broker.Auth;
+using IotHub.Broker.Protocol;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker.Bridge;
+
+/// <summary>A route as the broker sees it: an id and a filter. What it does with a message is the functions' business.</summary>
+public sealed record RouteSubscription(Guid RouteId, string Filter);
+
+/// <summary>What the broker tells the rest of the system. The stand-alone mode has one that keeps nothing.</summary>
+public interface IOutboundBridge
+{
+    /// <summary>
+    /// A message is owed to routes. Called under the hub's lane, must not block. <paramref name="stored"/> (null for QoS 0) is called
+    /// exactly once, from any thread, when the message is where a crash of the broker cannot lose it; the publisher's
+    /// acknowledgement waits for that.
+    /// </summary>
+    /// <returns>False when the bounded buffer is full: the message was not taken and <paramref name="stored"/> will not be called.</returns>
+    bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored);
+
+    /// <summary>A device connected, disconnected or was active.</summary>
+    void Activity(Guid hubId, ActivityReport report);
+
+    /// <summary>A hub event, already published on the hub; recorded for the console.</summary>
+    void Event(Guid hubId, HubEvent happened);
+}
+
+/// <summary>What the rest of the system may ask of the broker. Every call is safe from any thread.</summary>
+public interface IBrokerControl
+{
+    /// <summary>
+    /// Publishes a message that came in over a network, a route's reply or a queue: QoS 0 to the hub's subscribers, owed to its routes.
+    /// A message id seen lately on this hub is answered <see cref="IngestOutcome.Duplicate"/> and has no effect.
+    /// </summary>
+    /// <param name="exceptRoute">The route that caused it, which must not get it again.</param>
+    Task<IngestOutcome> Publish(Guid hubId, DeviceMessage message, Guid? exceptRoute, CancellationToken cancel);
+
+    /// <summary>Swaps the rights of a device's live sessions; subscriptions that lost theirs stop, queued messages are filtered.</summary>
+    void RightsChanged(Guid hubId, Guid deviceId, Rights rights);
+
+    /// <summary>Ends a device's connections; with <paramref name="dropSessions"/> also its sessions and what is queued in them.</summary>
+    void DisconnectDevice(Guid hubId, Guid deviceId, ReasonCode reason, HubEvent? because, bool dropSessions);
+
+    /// <summary>Ends all connections of a hub; with <paramref name="dropEverything"/> also sessions, retained messages and queues.</summary>
+    void DisconnectHub(Guid hubId, ReasonCode reason, HubEvent? because, bool dropEverything);
+
+    /// <summary>Tells the hub's settings and routes; called before the first client or message of a hub, and after each change.</summary>
+    void Configure(Guid hubId, HubSettings settings);
+
+    /// <summary>Devices of a hub that are connected now.</summary>
+    IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId);
+}
+
+/// <param name="EventsTopicPrefix">Null when the hub's events are switched off.</param>
+public sealed record HubSettings(string? EventsTopicPrefix, bool SeverityFirst, IReadOnlyList<RouteSubscription> Routes);
+
+public enum IngestOutcome { Accepted, Duplicate, BufferFull, TopicInvalid }
