@@ -1,3 +1,4 @@
+using Azure;
 using Azure.Core;
 using Azure.Data.Tables;
 using Azure.Identity;
@@ -9,99 +10,105 @@ using IotHub.Core.Storage.Tables;
 namespace IotHub.Core.Storage;
 
 /// <summary>
-/// The storage account both halves meet in, as the Functions host names it: <c>AzureWebJobsStorage</c> is a connection string, or
-/// <c>AzureWebJobsStorage__accountName</c> an account that is reached with the identity of the process.
+/// The storage account through which the two halves meet: by connection string, or by name with the identity of the machine. Its
+/// clients try once or twice quickly; waiting longer is decided by those who call, who know what waits behind them.
 /// </summary>
 public sealed class StorageAccount
 {
-    public const string Setting = "AzureWebJobsStorage";
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(10);
 
-    private StorageAccount(TableServiceClient tables, BlobServiceClient blobs, QueueServiceClient queues)
+    private readonly string? _connectionString;
+    private readonly string? _name;
+    private readonly TokenCredential? _credential;
+
+    private StorageAccount(string? connectionString, string? name)
     {
-        Tables = tables;
-        Blobs = blobs;
-        Queues = queues;
+        _connectionString = connectionString;
+        _name = name;
+        _credential = name is null ? null : new DefaultAzureCredential();
     }
 
-    public TableServiceClient Tables { get; }
-    public BlobServiceClient Blobs { get; }
-
-    /// <summary>Message bodies are base64, as the Functions host expects them.</summary>
-    public QueueServiceClient Queues { get; }
-
-    public static StorageAccount FromEnvironment() => FromSettings(Environment.GetEnvironmentVariable);
-
-    /// <param name="setting">Looks up a setting by the name of its environment variable.</param>
-    /// <exception cref="InvalidOperationException">No account is named, or the connection string is not one.</exception>
+    /// <summary>By the settings' names that the Functions host uses, looked up with <paramref name="setting"/>.</summary>
+    /// <exception cref="FormatException">No account is named, or the connection string is not one.</exception>
     public static StorageAccount FromSettings(Func<string, string?> setting)
     {
-        if (setting(Setting) is { Length: > 0 } connection)
+        if (setting("AzureWebJobsStorage") is { Length: > 0 } connectionString)
         {
-            return FromConnectionString(connection);
+            return At(connectionString);
         }
-        return setting(Setting + "__accountName") is { Length: > 0 } name
-            ? FromIdentity(name)
-            : throw new InvalidOperationException(
-                $"No storage account: set {Setting} to a connection string (UseDevelopmentStorage=true for a local Azurite), "
-                + $"or {Setting}__accountName to an account that this process's identity may use.");
+        return setting("AzureWebJobsStorage__accountName") is { Length: > 0 } name
+            ? Named(name)
+            : throw new FormatException(
+                "no storage account: set AzureWebJobsStorage to a connection string (UseDevelopmentStorage=true for a local Azurite), "
+                + "or AzureWebJobsStorage__accountName to an account that this process's identity may use");
     }
 
-    public static StorageAccount FromConnectionString(string connection)
+    public static StorageAccount Named(string name) => new(null, name);
+
+    /// <exception cref="FormatException">It is not a connection string.</exception>
+    public static StorageAccount At(string connectionString)
     {
+        var account = new StorageAccount(connectionString, null);
         try
         {
-            return new StorageAccount(
-                new TableServiceClient(connection, Tuned(new TableClientOptions())),
-                new BlobServiceClient(connection, Tuned(new BlobClientOptions())),
-                new QueueServiceClient(connection, Tuned(new QueueClientOptions { MessageEncoding = QueueMessageEncoding.Base64 })));
+            account.Queues();
         }
-        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException)
+        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException or UriFormatException)
         {
-            // Without the inner message: it may quote the string, which holds the account's key.
-            throw new InvalidOperationException($"{Setting} is not a connection string of a storage account with tables, blobs and queues.");
+            // What was given holds a key: it is not repeated.
+            throw new FormatException("not a storage connection string", e);
         }
+        return account;
     }
 
-    /// <summary>Creates the tables, queues and containers that are missing. To be called once at start.</summary>
+    public TableServiceClient Tables() => _connectionString is null
+        ? new TableServiceClient(Address("table"), _credential!, Impatient(new TableClientOptions()))
+        : new TableServiceClient(_connectionString, Impatient(new TableClientOptions()));
+
+    /// <summary>Messages as they stand on the queue; <c>AzureQueue</c> does the encoding.</summary>
+    public QueueServiceClient Queues()
+    {
+        var options = Impatient(new QueueClientOptions { MessageEncoding = QueueMessageEncoding.None });
+        return _connectionString is null
+            ? new QueueServiceClient(Address("queue"), _credential!, options)
+            : new QueueServiceClient(_connectionString, options);
+    }
+
+    public BlobServiceClient Blobs() => _connectionString is null
+        ? new BlobServiceClient(Address("blob"), _credential!, Impatient(new BlobClientOptions()))
+        : new BlobServiceClient(_connectionString, Impatient(new BlobClientOptions()));
+
+    /// <summary>Creates the tables, queues and containers that are missing. Called once at start.</summary>
+    /// <exception cref="RegistryUnavailableException">The account does not answer, or refuses us.</exception>
     public async Task EnsureCreated(CancellationToken cancel = default)
     {
+        var (tables, queues, blobs) = (Tables(), Queues(), Blobs());
         try
         {
             await Task.WhenAll(
             [
-                .. TableNames.All.Select(name => Tables.CreateTableIfNotExistsAsync(name, cancel)),
+                .. TableNames.All.Select(name => tables.CreateTableIfNotExistsAsync(name, cancel)),
                 .. new[] { StorageNames.DeliveriesQueue, StorageNames.EventsQueue, StorageNames.IngressQueue }
-                    .Select(name => Queues.GetQueueClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
+                    .Select(name => queues.GetQueueClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
                 .. new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer }
-                    .Select(name => Blobs.GetBlobContainerClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
+                    .Select(name => blobs.GetBlobContainerClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
             ]);
         }
-        catch (Exception e) when (e is Azure.RequestFailedException or AggregateException)
+        catch (Exception e) when (e is RequestFailedException or AggregateException)
         {
-            throw new RegistryUnavailableException($"the storage account {Tables.AccountName} does not answer or refuses us", e);
+            throw new RegistryUnavailableException($"storage account {tables.AccountName} does not answer, or refuses us", e);
         }
     }
 
-    private static StorageAccount FromIdentity(string account)
-    {
-        var identity = new DefaultAzureCredential();
-        return new StorageAccount(
-            new TableServiceClient(new Uri($"https://{account}.table.core.windows.net"), identity, Tuned(new TableClientOptions())),
-            new BlobServiceClient(new Uri($"https://{account}.blob.core.windows.net"), identity, Tuned(new BlobClientOptions())),
-            new QueueServiceClient(
-                new Uri($"https://{account}.queue.core.windows.net"),
-                identity,
-                Tuned(new QueueClientOptions { MessageEncoding = QueueMessageEncoding.Base64 })));
-    }
+    private Uri Address(string service) => new($"https://{_name}.{service}.core.windows.net");
 
-    /// <summary>A caller waits for us: give up within seconds and say so, rather than within minutes.</summary>
-    private static T Tuned<T>(T options)
+    private static T Impatient<T>(T options)
         where T : ClientOptions
     {
-        options.Retry.MaxRetries = 3;
+        options.Retry.MaxRetries = 1;
         options.Retry.Delay = TimeSpan.FromMilliseconds(100);
-        options.Retry.MaxDelay = TimeSpan.FromSeconds(1);
-        options.Retry.NetworkTimeout = TimeSpan.FromSeconds(10);
+        options.Retry.NetworkTimeout = RequestTimeout;
+        options.Diagnostics.IsTelemetryEnabled = false;
         return options;
     }
 }
