@@ -1,8 +1,11 @@
+using Azure;
 using Azure.Core;
 using Azure.Data.Tables;
 using Azure.Identity;
 using Azure.Storage.Blobs;
 using Azure.Storage.Queues;
+using IotHub.Core.Messages;
+using IotHub.Core.Storage.Tables;
 
 namespace IotHub.Core.Storage;
 
@@ -23,6 +26,21 @@ public sealed class StorageAccount
         _connectionString = connectionString;
         _name = name;
         _credential = name is null ? null : new DefaultAzureCredential();
+    }
+
+    /// <summary>By the settings' names that the Functions host uses, looked up with <paramref name="setting"/>.</summary>
+    /// <exception cref="FormatException">No account is named, or the connection string is not one.</exception>
+    public static StorageAccount FromSettings(Func<string, string?> setting)
+    {
+        if (setting("AzureWebJobsStorage") is { Length: > 0 } connectionString)
+        {
+            return At(connectionString);
+        }
+        return setting("AzureWebJobsStorage__accountName") is { Length: > 0 } name
+            ? Named(name)
+            : throw new FormatException(
+                "no storage account: set AzureWebJobsStorage to a connection string (UseDevelopmentStorage=true for a local Azurite), "
+                + "or AzureWebJobsStorage__accountName to an account that this process's identity may use");
     }
 
     public static StorageAccount Named(string name) => new(null, name);
@@ -59,6 +77,28 @@ public sealed class StorageAccount
     public BlobServiceClient Blobs() => _connectionString is null
         ? new BlobServiceClient(Address("blob"), _credential!, Impatient(new BlobClientOptions()))
         : new BlobServiceClient(_connectionString, Impatient(new BlobClientOptions()));
+
+    /// <summary>Creates the tables, queues and containers that are missing. Called once at start.</summary>
+    /// <exception cref="RegistryUnavailableException">The account does not answer, or refuses us.</exception>
+    public async Task EnsureCreated(CancellationToken cancel = default)
+    {
+        var (tables, queues, blobs) = (Tables(), Queues(), Blobs());
+        try
+        {
+            await Task.WhenAll(
+            [
+                .. TableNames.All.Select(name => tables.CreateTableIfNotExistsAsync(name, cancel)),
+                .. new[] { StorageNames.DeliveriesQueue, StorageNames.EventsQueue, StorageNames.IngressQueue }
+                    .Select(name => queues.GetQueueClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
+                .. new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer }
+                    .Select(name => blobs.GetBlobContainerClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
+            ]);
+        }
+        catch (Exception e) when (e is RequestFailedException or AggregateException)
+        {
+            throw new RegistryUnavailableException($"storage account {tables.AccountName} does not answer, or refuses us", e);
+        }
+    }
 
     private Uri Address(string service) => new($"https://{_name}.{service}.core.windows.net");
 
