@@ -1,4 +1,3 @@
-using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 
 namespace IotHub.Functions.Routes.Delivery.Sinks;
