@@ -1,53 +1,53 @@
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace IotHub.Core.Security;
 
 /// <summary>
-/// The token of a REST or Sigfox network: standard Base64 of <c>{"NetID":"uuid","NetKey":"uuid"}</c>, 128 characters. It alone tells which
-/// network a request is for. Shown once; the registry keeps the hash of the key only.
+/// The token of a network: standard Base64 of <c>{"NetID":"…","NetKey":"…"}</c>. It names its network, so one address serves all.
 /// </summary>
-public sealed record NetworkSecret(Guid NetworkId, Guid Key)
+/// <param name="Key">What is secret in it; only its hash is stored (<see cref="Domain.Network.KeyHash"/>).</param>
+public sealed record NetworkSecret(Guid NetworkId, string Key)
 {
-    /// <summary>Far above a real token's 128 characters; nothing longer is decoded.</summary>
     private const int MaximumCharacters = 512;
 
-    public static NetworkSecret New(Guid networkId) => new(networkId, Guid.NewGuid());
+    public static NetworkSecret New(Guid networkId) => new(networkId, Secrets.NewUuid());
 
-    /// <summary>What is stored of the key: SHA-256 of its lower-case text, lower-case hex. The key is random, so no salt is needed.</summary>
-    public string KeyHash => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(Key.ToString("D"))));
+    /// <summary>The hash to be stored and compared with.</summary>
+    public string KeyHash => Secrets.Hash(Key);
 
-    /// <summary>Is this the secret whose hash is stored? In constant time.</summary>
-    public bool Matches(string storedKeyHash) =>
-        CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(KeyHash), Encoding.ASCII.GetBytes(storedKeyHash));
-
-    public string Encode() => Convert.ToBase64String(JsonSerializer.SerializeToUtf8Bytes(new Token(NetworkId, Key)));
-
-    /// <returns>Null when it is not such a token.</returns>
-    public static NetworkSecret? Decode(string text)
+    public static bool TryParse(string? token, out NetworkSecret secret)
     {
-        if (text.Length is 0 or > MaximumCharacters)
+        secret = new NetworkSecret(Guid.Empty, "");
+        if (token is null || token.Length > MaximumCharacters)
         {
-            return null;
+            return false;
         }
-        var bytes = new byte[MaximumCharacters];
+        var bytes = new byte[token.Length];
+        if (!Convert.TryFromBase64String(token, bytes, out var length))
+        {
+            return false;
+        }
         try
         {
-            return Convert.TryFromBase64String(text, bytes, out var written)
-                && JsonSerializer.Deserialize<Token>(bytes.AsSpan(0, written)) is { NetworkId: { } id, Key: { } key }
-                ? new NetworkSecret(id, key)
-                : null;
+            using var json = JsonDocument.Parse(bytes.AsMemory(0, length));
+            if (json.RootElement.ValueKind != JsonValueKind.Object
+                || !json.RootElement.TryGetProperty("NetID", out var id) || id.ValueKind != JsonValueKind.String || !id.TryGetGuid(out var networkId)
+                || !json.RootElement.TryGetProperty("NetKey", out var key) || key.ValueKind != JsonValueKind.String)
+            {
+                return false;
+            }
+            secret = new NetworkSecret(networkId, key.GetString()!);
+            return true;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            return null;
+            return false;
         }
     }
 
-    public override string ToString() => $"secret of network {NetworkId}";
+    public string ToToken() => Convert.ToBase64String(Encoding.ASCII.GetBytes($$"""{"NetID":"{{NetworkId:D}}","NetKey":"{{Key}}"}"""));
 
-    private sealed record Token(
-        [property: JsonPropertyName("NetID")] Guid? NetworkId, [property: JsonPropertyName("NetKey")] Guid? Key);
+    /// <summary>Without the key, so that a log line cannot give it away.</summary>
+    public override string ToString() => $"secret of network {NetworkId}";
 }

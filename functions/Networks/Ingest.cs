@@ -68,13 +68,13 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
     /// <summary>The network of the token. An unknown network, a wrong key and the other kind of network look alike.</summary>
     private async Task<Network?> Authenticate(string token, NetworkType entrance, CancellationToken cancel)
     {
-        if (NetworkSecret.Decode(token.Trim()) is not { } secret)
+        if (!NetworkSecret.TryParse(token.Trim(), out var secret))
         {
             return null;
         }
         var network = await registry.GetNetwork(secret.NetworkId, cancel);
         // An unknown network is compared as well, so that the answer takes as long.
-        var matches = secret.Matches(network?.KeyHash ?? new string('0', 64));
+        var matches = Secrets.AreEqual(secret.KeyHash, network?.KeyHash ?? new string('0', 64));
         return matches && network?.Type == entrance ? network : null;
     }
 
