@@ -1,0 +1,113 @@
+using System.Globalization;
+using System.Net;
+
+namespace IotHub.Functions;
+
+/// <summary>A setting is missing or cannot be read. The message names it and says what is expected.</summary>
+public sealed class SettingsException(string message) : Exception(message);
+
+/// <summary>What the function app is told by its environment; see local.settings.sample.json for each setting.</summary>
+public sealed record FunctionsSettings
+{
+    /// <summary>The port the host chose for us; 0 takes a free one (tests).</summary>
+    public required int Port { get; init; }
+
+    /// <summary>Connection string, or null when <see cref="StorageAccountName"/> is reached with an identity.</summary>
+    public string? StorageConnectionString { get; init; }
+
+    public string? StorageAccountName { get; init; }
+    public string Region { get; init; } = "fr-par";
+
+    /// <summary>Address of the broker's internal endpoint.</summary>
+    public required Uri BrokerUrl { get; init; }
+
+    /// <summary>Shared secret of the broker's internal endpoint.</summary>
+    public required string BrokerKey { get; init; }
+
+    /// <summary>32 bytes that seal what must be read again (private keys, route passwords).</summary>
+    public required ReadOnlyMemory<byte> SealingKey { get; init; }
+
+    /// <summary>The <c>endpoint</c> that hubs show.</summary>
+    public string MqttEndpoint { get; init; } = "localhost";
+
+    /// <summary>The <c>endpoint</c> that REST networks show.</summary>
+    public string RestEndpoint { get; init; } = "localhost/ingest/rest";
+
+    /// <summary>The <c>endpoint</c> that Sigfox networks show.</summary>
+    public string SigfoxEndpoint { get; init; } = "localhost/ingest/sigfox";
+
+    /// <summary>Event topics <c>prefix/severity/source/id</c> instead of <c>prefix/source/id/severity</c>.</summary>
+    public bool EventsSeverityFirst { get; init; }
+
+    /// <summary>Networks that routes may reach besides public addresses.</summary>
+    public IReadOnlyList<IPNetwork> RouteAllowedNetworks { get; init; } = [];
+
+    public static FunctionsSettings FromEnvironment() => From(Environment.GetEnvironmentVariable);
+
+    /// <exception cref="SettingsException">One is missing or wrong.</exception>
+    public static FunctionsSettings From(Func<string, string?> environment)
+    {
+        var read = new Reader(environment);
+        var connection = read.Optional("AzureWebJobsStorage");
+        var account = read.Optional("AzureWebJobsStorage__accountName");
+        if (connection is null && account is null)
+        {
+            throw new SettingsException("AzureWebJobsStorage is not set: give a connection string, or AzureWebJobsStorage__accountName for an identity");
+        }
+        return new FunctionsSettings
+        {
+            Port = read.Port("FUNCTIONS_CUSTOMHANDLER_PORT"),
+            StorageConnectionString = connection,
+            StorageAccountName = account,
+            Region = read.Optional("IOTHUB_REGION") ?? "fr-par",
+            BrokerUrl = read.HttpUrl("IOTHUB_BROKER_URL"),
+            BrokerKey = read.Required("IOTHUB_BROKER_KEY", "the shared secret of the broker's internal endpoint"),
+            SealingKey = read.Key("IOTHUB_SEALING_KEY", 32),
+            MqttEndpoint = read.Optional("IOTHUB_MQTT_ENDPOINT") ?? "localhost",
+            RestEndpoint = read.Optional("IOTHUB_REST_ENDPOINT") ?? "localhost/ingest/rest",
+            SigfoxEndpoint = read.Optional("IOTHUB_SIGFOX_ENDPOINT") ?? "localhost/ingest/sigfox",
+            EventsSeverityFirst = read.OneOf("IOTHUB_EVENTS_LAYOUT", "source-first", "severity-first") == "severity-first",
+            RouteAllowedNetworks = read.Networks("IOTHUB_ROUTE_ALLOWED_NETWORKS"),
+        };
+    }
+
+    private sealed class Reader(Func<string, string?> environment)
+    {
+        public string? Optional(string name) => environment(name) is { } value && value.Trim().Length > 0 ? value.Trim() : null;
+
+        public string Required(string name, string expected) =>
+            Optional(name) ?? throw new SettingsException($"{name} is not set: {expected} is needed");
+
+        public int Port(string name) =>
+            int.TryParse(Required(name, "the port to listen on"), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= 65_535
+                ? port
+                : throw new SettingsException($"{name} is not a port number");
+
+        public Uri HttpUrl(string name) =>
+            Uri.TryCreate(Required(name, "an address such as http://broker:8080"), UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+                ? url
+                : throw new SettingsException($"{name} is not an http address");
+
+        // The value is not repeated in the message: it is a secret.
+        public byte[] Key(string name, int length)
+        {
+            var text = Required(name, $"{length} random bytes in base64");
+            var key = new byte[length + 1];
+            return Convert.TryFromBase64String(text, key, out var written) && written == length
+                ? key[..length]
+                : throw new SettingsException($"{name} is not the base64 of {length} bytes");
+        }
+
+        public string OneOf(string name, params string[] values)
+        {
+            var value = Optional(name) ?? values[0];
+            return values.Contains(value) ? value : throw new SettingsException($"{name} must be one of: {string.Join(", ", values)}");
+        }
+
+        public List<IPNetwork> Networks(string name) =>
+            [.. (Optional(name) ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(text =>
+                IPNetwork.TryParse(text, out var network)
+                    ? network
+                    : throw new SettingsException($"{name}: \"{text}\" is not a network such as 10.1.0.0/16"))];
+    }
+}
