@@ -75,6 +75,9 @@ public sealed record BrokerLimits
     /// <summary>Ids of messages from networks that are remembered per hub, so that a repeat has no second effect.</summary>
     public int RememberedMessageIdsPerHub { get; init; } = 100_000;
 
+    /// <summary>Refuse payloads that say they are UTF-8 text and are not. (MQTT 5.0 section 3.3.2.3.2)</summary>
+    public bool CheckPayloadFormat { get; init; } = true;
+
     /// <summary>Checks that the limits fit together.</summary>
     /// <exception cref="ArgumentException">They do not; the text names both.</exception>
     public void Validate()

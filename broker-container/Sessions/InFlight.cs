@@ -18,18 +18,21 @@ public enum Owed : byte
 /// <summary>One exchange towards a client.</summary>
 public struct InFlightEntry
 {
-    public ushort PacketId;
-    public Owed Owed;
-    public bool Retain;
+    public ushort PacketId { get; set; }
+    public Owed Owed { get; set; }
+    public bool Retain { get; set; }
 
     /// <summary>Sending order, for the resend after a reconnect. [MQTT-4.6.0-1]</summary>
-    public long Order;
+    public long Order { get; set; }
 
     /// <summary>Null once PUBREL is sent.</summary>
-    public Message? Message;
+    public Message? Message { get; set; }
 
-    public int[]? SubscriptionIds;
-    public SharedGroup? Group;
+    public int[]? SubscriptionIds { get; set; }
+    public SharedGroup? Group { get; set; }
+
+    /// <summary>Sent on the present connection, so that its end frees a place in the window.</summary>
+    public bool IsSent { get; set; }
 }
 
 /// <summary>

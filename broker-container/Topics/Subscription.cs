@@ -4,10 +4,11 @@ using IotHub.Broker.Sessions;
 namespace IotHub.Broker.Topics;
 
 /// <summary>One session's subscription to one filter.</summary>
-/// <param name="Filter">As the client wrote it, <c>$share/name/</c> included.</param>
 public sealed class Subscription(Session session, string filter, SharedFilter? shared)
 {
     public Session Session { get; } = session;
+
+    /// <summary>As the client wrote it, <c>$share/name/</c> included.</summary>
     public string Filter { get; } = filter;
 
     /// <summary>The filter that topics are held against.</summary>

@@ -12,7 +12,7 @@ public static class SocketTransport
     private const int ReceiveBufferSize = 64 * 1024;
 
     /// <summary>Runs until the client is gone. Does not throw for what a client or the network does.</summary>
-    public static async Task Serve(Broker broker, Socket socket)
+    public static async Task Serve(MqttBroker broker, Socket socket)
     {
         socket.NoDelay = true;
         socket.Blocking = false;
@@ -38,7 +38,7 @@ public static class SocketTransport
         }
     }
 
-    private static async Task ReadLoop(Broker broker, Socket socket, Connection connection)
+    private static async Task ReadLoop(MqttBroker broker, Socket socket, Connection connection)
     {
         while (true)
         {

@@ -12,7 +12,7 @@ public static class StreamTransport
 
     /// <summary>Runs until the client is gone. Does not throw for what a client or the network does.</summary>
     public static async Task Serve(
-        Broker broker, Stream stream, bool isEncrypted, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate)
+        MqttBroker broker, Stream stream, bool isEncrypted, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate)
     {
         var channel = new StreamChannel(stream)
         {
