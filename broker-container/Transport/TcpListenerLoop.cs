@@ -104,6 +104,8 @@ public sealed class TcpListenerLoop : IAsyncDisposable
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         // Whose certificate it is, is decided by the authenticator: by fingerprint or by the hub's own authority, never by the
         // machine's trust store. No certificate is accepted here as well: the device may be allowed to go without.
+#pragma warning disable CA5359 // A client's certificate, not a server's: see above.
         RemoteCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
     };
 }
