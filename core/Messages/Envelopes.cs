@@ -74,7 +74,7 @@ public sealed record ActivityReport(Guid DeviceId, bool IsConnected, DateTimeOff
 /// </summary>
 public sealed record HubEvent
 {
-    [JsonPropertyName("time")] public required DateTimeOffset Time { get; init; }
+    [JsonPropertyName("time"), JsonConverter(typeof(Rfc3339Seconds))] public required DateTimeOffset Time { get; init; }
     [JsonPropertyName("severity")] public required string Severity { get; init; }
     [JsonPropertyName("object-type")] public required string ObjectType { get; init; }
 
