@@ -96,38 +96,41 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
 
     public Problem Transient(Hub hub) => new Problem.TransientState("hub", hub.Id, ApiJson.Text(hub.StatusAt(Now)));
 
+    /// <summary>Reads, decides and writes, again while others are faster. Deciding for the very same object changes nothing.</summary>
     public Task<Outcome<Hub>> ChangeHub(ApiRequest request, Guid hubId, Func<Hub, Task<Outcome<Hub>>> change) => Change(
-        () => Hub(request, hubId),
-        hub => hub,
-        change,
+        request,
+        async () => (await Hub(request, hubId)).Get(out var hub, out var problem)
+            ? Decision<Hub>.Of(hub, await change(hub.Value))
+            : problem,
         hub => registry.ReplaceHub(hub, request.Cancel),
         hub => broker.Nudge(hub.Id, ChangedKind.Hub, hub.Id));
 
-    /// <summary>Returning the device unchanged (the same object) leaves it so.</summary>
-    public async Task<Outcome<Device>> ChangeDevice(ApiRequest request, Guid deviceId, Func<Device, Hub, Task<Outcome<Device>>> change)
+    /// <inheritdoc cref="ChangeHub"/>
+    public Task<Outcome<Device>> ChangeDevice(ApiRequest request, Guid deviceId, Func<HubDevice, Task<Outcome<Device>>> change)
     {
-        var (hubBefore, result) = (Guid.Empty, default(Outcome<Device>));
-        result = await Change(
-            () => Device(request, deviceId),
-            found => found.Device,
-            found =>
+        var hubBefore = Guid.Empty;
+        return Change(
+            request,
+            async () =>
             {
+                if (!(await Device(request, deviceId)).Get(out var found, out var problem))
+                {
+                    return problem;
+                }
                 hubBefore = found.Hub.Id;
-                return change(found.Device.Value, found.Hub);
+                return Decision<Device>.Of(found.Device, await change(found));
             },
             device => registry.ReplaceDevice(device, request.Cancel),
-            device => broker.Nudge(device.HubId, ChangedKind.Device, device.Id));
-        if (result.Get(out var changed, out _) && changed.HubId != hubBefore)
-        {
-            await broker.Nudge(hubBefore, ChangedKind.Device, deviceId);
-        }
-        return result;
+            device => Task.WhenAll(new[] { hubBefore, device.HubId }.Distinct().Select(
+                hubId => broker.Nudge(hubId, ChangedKind.Device, device.Id))));
     }
 
+    /// <inheritdoc cref="ChangeHub"/>
     public Task<Outcome<Route>> ChangeRoute(ApiRequest request, Guid routeId, Func<Route, Outcome<Route>> change) => Change(
-        () => Route(request, routeId),
-        route => route,
-        route => Task.FromResult(change(route.Value)),
+        request,
+        async () => (await Route(request, routeId)).Get(out var route, out var problem)
+            ? Decision<Route>.Of(route, change(route.Value))
+            : problem,
         route => registry.ReplaceRoute(route, request.Cancel),
         route => broker.Nudge(route.HubId, ChangedKind.Route, route.Id));
 
@@ -151,18 +154,51 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         return answer;
     }
 
-    private async Task<Outcome<T>> Change<TFound, T>(
-        Func<Task<Outcome<TFound>>> find,
-        Func<TFound, Versioned<T>> stored,
-        Func<TFound, Task<Outcome<T>>> change,
-        Func<Versioned<T>, Task<Versioned<T>>> replace,
-        Func<T, Task> nudge)
-        where T : class => await Task.FromException<Outcome<T>>(new NotSupportedException());
+    private async Task<Outcome<T>> Change<T>(
+        ApiRequest request, Func<Task<Outcome<Decision<T>>>> decide, Func<Versioned<T>, Task<Versioned<T>>> replace, Func<T, Task> nudge)
+        where T : class
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            if (!(await decide()).Get(out var decision, out var problem))
+            {
+                return problem;
+            }
+            if (ReferenceEquals(decision.Next, decision.Stored.Value))
+            {
+                return decision.Next;
+            }
+            try
+            {
+                var stored = await replace(decision.Stored with { Value = decision.Next });
+                await nudge(stored.Value);
+                return stored.Value;
+            }
+            catch (StaleVersionException) when (attempt < MaximumAttempts)
+            {
+                // Look again and decide again.
+            }
+            catch (AlreadyExistsException e)
+            {
+                return await Taken(request, e);
+            }
+            catch (MissingException e)
+            {
+                return new Problem.NotFound(e.Resource, e.ResourceId);
+            }
+        }
+    }
 
     /// <summary>Whose certificate or name it is, is told only to those who may see it.</summary>
     private async Task<Problem> Taken(ApiRequest request, AlreadyExistsException e)
     {
         var mayKnow = (await Device(request, e.ResourceId)).Get(out _, out _);
         return new Problem.AlreadyExists(e.Resource, mayKnow ? e.ResourceId.ToString() : "", $"another {e.Resource} has this {e.What}");
+    }
+
+    private sealed record Decision<T>(Versioned<T> Stored, T Next)
+    {
+        public static Outcome<Decision<T>> Of(Versioned<T> stored, Outcome<T> next) =>
+            next.Get(out var value, out var problem) ? new Decision<T>(stored, value) : problem;
     }
 }

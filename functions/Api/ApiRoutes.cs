@@ -34,8 +34,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
     {
         foreach (var pattern in new[] { Prefix + "/{**path}", "/iot/{**path}" })
         {
-            app.Map(pattern, context => Guarded(context, _ => Task.FromResult<Outcome<Nothing>>(
-                RegionProblem(context) ?? new Problem.NotFound("endpoint", context.Request.Path.ToString()))));
+            app.Map(pattern, NoSuchCall);
         }
     }
 
@@ -45,9 +44,9 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         var resource = path.Split('/')[1].TrimEnd('s');
         app.MapMethods(Prefix + path, [method], context => Guarded(context, async services =>
         {
-            if (RegionProblem(context) is { } elsewhere)
+            if (IsElsewhere(context))
             {
-                return elsewhere;
+                return new Problem.UnknownService();
             }
             if (!(await Authenticate(context, services)).Get(out var caller, out var denied))
             {
@@ -65,13 +64,19 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         }));
     }
 
-    private static Problem? RegionProblem(HttpContext context) =>
-        context.Request.RouteValues["region"] is string region
-        && region != context.RequestServices.GetRequiredService<FunctionsSettings>().Region
+    private static Task NoSuchCall(HttpContext context)
+    {
+        Outcome<Nothing> answer = IsElsewhere(context)
             ? new Problem.UnknownService()
-            : null;
+            : new Problem.NotFound("endpoint", context.Request.Path.ToString());
+        return Guarded(context, _ => Task.FromResult(answer));
+    }
 
-    private static Problem? IdProblem(HttpContext context)
+    private static bool IsElsewhere(HttpContext context) =>
+        context.Request.RouteValues["region"] is string region
+        && region != context.RequestServices.GetRequiredService<FunctionsSettings>().Region;
+
+    private static Problem.InvalidArguments? IdProblem(HttpContext context)
     {
         foreach (var (name, value) in context.Request.RouteValues)
         {

@@ -1,5 +1,7 @@
+using System.Security.Cryptography.X509Certificates;
 using IotHub.Core;
 using IotHub.Core.Messages;
+using IotHub.Core.Security;
 
 namespace IotHub.Functions.Api;
 
@@ -8,6 +10,7 @@ internal sealed class Checks(string region)
 {
     public const int MaximumNameLength = 255;
     public const int MaximumDescriptionLength = 10_000;
+    private const int MaximumPemLength = 64 * 1024;
     private readonly List<InvalidArgument> _wrong = [];
 
     /// <summary>Null when nothing is wrong.</summary>
@@ -78,6 +81,27 @@ internal sealed class Checks(string region)
         {
             Wrong(argument, "format", "must be an MQTT topic filter: + only as a whole level, # only as the last, at most 65535 bytes");
         }
+    }
+
+    /// <summary>A certificate in PEM; null when something is wrong with it.</summary>
+    public X509Certificate2? Certificate(string argument, string? pem)
+    {
+        var text = Required(argument, pem, MaximumPemLength);
+        if (text.Length is 0 or > MaximumPemLength)
+        {
+            return null;
+        }
+        if (text.Contains("PRIVATE KEY-----", StringComparison.Ordinal))
+        {
+            Wrong(argument, "constraint", "must be a certificate without its private key: keep that to yourself");
+            return null;
+        }
+        var certificate = Certificates.TryRead(text);
+        if (certificate is null)
+        {
+            Wrong(argument, "format", "must be a certificate in PEM");
+        }
+        return certificate;
     }
 
     /// <summary>The beginning of a topic to publish on; may be empty.</summary>
