@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using IotHub.Core.Domain;
 using IotHub.Core.Security;
 using IotHub.Core.Storage;
@@ -74,7 +75,11 @@ internal sealed class KeyCommands(IApiKeys keys, TimeProvider time, TextWriter o
 
     private Task Print<T>(T line) => output.WriteLineAsync(System.Text.Encoding.UTF8.GetString(ApiJson.Write(line)));
 
-    private sealed record CreatedKey(string AccessKey, string SecretKey, Guid OrganizationId, Guid? ProjectId);
+    private sealed record CreatedKey(
+        string AccessKey,
+        string SecretKey,
+        Guid OrganizationId,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] Guid? ProjectId);
 
     private sealed record ListedKey(
         string AccessKey, Guid OrganizationId, Guid? ProjectId, ApiRole Role, string Description, DateTimeOffset CreatedAt);
