@@ -31,7 +31,14 @@ public abstract record ConnectVerdict
     /// Let in. The session belongs to (<paramref name="HubId"/>, <paramref name="DeviceId"/>, <paramref name="ClientId"/>): no other
     /// device reaches it whatever client id it sends. An empty <paramref name="ClientId"/> lets the broker assign one.
     /// </summary>
-    public sealed record Accepted(Guid HubId, Guid DeviceId, string ClientId, Rights Rights) : ConnectVerdict;
+    public sealed record Accepted(Guid HubId, Guid DeviceId, string ClientId, Rights Rights) : ConnectVerdict
+    {
+        /// <summary>
+        /// Asked once on the hub's lane, right before the session is opened (null: always true). False when the registry changed since
+        /// the verdict: authenticate again. Without it a change that is carried out between verdict and session would miss the session.
+        /// </summary>
+        public Func<bool>? StillStands { get; init; }
+    }
 
     /// <param name="HubId">The hub on which <paramref name="Event"/> is raised; null when it could not be found.</param>
     public sealed record Refused(ReasonCode Reason, Guid? HubId = null, HubEvent? Event = null) : ConnectVerdict;

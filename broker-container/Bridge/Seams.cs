@@ -13,7 +13,7 @@ public interface IOutboundBridge
     /// <summary>
     /// A message is owed to routes. Called under the hub's lane, must not block. <paramref name="stored"/> (null for QoS 0) is called
     /// exactly once, from any thread, when the message is where a crash of the broker cannot lose it; the publisher's
-    /// acknowledgement waits for that.
+    /// acknowledgement waits for that. The payload is kept as it is until then: its bytes must not change any more.
     /// </summary>
     /// <returns>False when the bounded buffer is full: the message was not taken and <paramref name="stored"/> will not be called.</returns>
     bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored);
@@ -39,9 +39,12 @@ public interface IBrokerControl
     void RightsChanged(Guid hubId, Guid deviceId, Rights rights);
 
     /// <summary>Ends a device's connections; with <paramref name="dropSessions"/> also its sessions and what is queued in them.</summary>
-    void DisconnectDevice(Guid hubId, Guid deviceId, ReasonCode reason, HubEvent? because, bool dropSessions);
+    /// <param name="because">Raised only when a connection was ended: the call may be repeated for a device that is long gone.</param>
+    /// <param name="exceptCertified">Leaves connections alone that were made with a client certificate.</param>
+    void DisconnectDevice(Guid hubId, Guid deviceId, ReasonCode reason, HubEvent? because, bool dropSessions, bool exceptCertified = false);
 
     /// <summary>Ends all connections of a hub; with <paramref name="dropEverything"/> also sessions, retained messages and queues.</summary>
+    /// <param name="because">Raised only when a connection was ended.</param>
     void DisconnectHub(Guid hubId, ReasonCode reason, HubEvent? because, bool dropEverything);
 
     /// <summary>Tells the hub's settings and routes; called before the first client or message of a hub, and after each change.</summary>

@@ -39,9 +39,16 @@ public sealed record Hub
 
     public bool HasCustomCa { get; init; }
 
+    /// <summary>A deletion has begun: nothing new may join, and only the deletion may go on, also after an interruption.</summary>
+    public bool Deleting { get; init; }
+
     /// <summary>The status at <paramref name="now"/>: transitions settle by the clock, so no job has to finish them.</summary>
     public HubStatus StatusAt(DateTimeOffset now)
     {
+        if (Deleting)
+        {
+            return HubStatus.Disabling;
+        }
         var settled = now - EnabledChangedAt >= TransitionTime;
         return Enabled
             ? settled ? HubStatus.Ready : HubStatus.Enabling

@@ -15,6 +15,7 @@ public sealed record Versioned<T>(T Value, string Version);
 /// </remarks>
 /// <exception cref="StaleVersionException">A write was based on a version that is no longer the stored one.</exception>
 /// <exception cref="AlreadyExistsException">A unique name, certificate or id is taken.</exception>
+/// <exception cref="MissingException">What a write refers to is gone, or its hub is being deleted.</exception>
 /// <exception cref="RegistryUnavailableException">Storage did not answer; nothing is known about the operation's effect.</exception>
 public interface IRegistry
 {
@@ -43,6 +44,9 @@ public interface IRegistry
 
     Task<DeviceActivity> GetActivity(Guid hubId, Guid deviceId, CancellationToken cancel = default);
     IAsyncEnumerable<DeviceActivity> ActivityOfHub(Guid hubId, CancellationToken cancel = default);
+
+    /// <summary>How many devices of the hub were last reported as connected.</summary>
+    Task<long> CountConnected(Guid hubId, CancellationToken cancel = default);
 
     /// <summary>Stores reports of the broker; a report older than what is stored changes nothing.</summary>
     Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default);

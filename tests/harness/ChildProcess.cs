@@ -45,9 +45,10 @@ public sealed class ChildProcess : IAsyncDisposable
         }
     }
 
+    /// <param name="onLine">Called for each line of standard output, as it comes.</param>
     public static ChildProcess Start(
         string program, IEnumerable<string> arguments, string? workingDirectory = null,
-        IReadOnlyDictionary<string, string?>? environment = null, string? standardInput = null)
+        IReadOnlyDictionary<string, string?>? environment = null, Action<string>? onLine = null, bool keepInputOpen = false)
     {
         var start = new ProcessStartInfo(program)
         {
@@ -67,7 +68,14 @@ public sealed class ChildProcess : IAsyncDisposable
 
         var process = new Process { StartInfo = start, EnableRaisingEvents = true };
         var child = new ChildProcess(process, Path.GetFileName(program));
-        process.OutputDataReceived += (_, line) => child.Keep(line.Data, standard: true);
+        process.OutputDataReceived += (_, line) =>
+        {
+            child.Keep(line.Data, standard: true);
+            if (line.Data is { } text)
+            {
+                onLine?.Invoke(text);
+            }
+        };
         process.ErrorDataReceived += (_, line) => child.Keep(line.Data, standard: false);
         try
         {
@@ -82,12 +90,18 @@ public sealed class ChildProcess : IAsyncDisposable
         process.Exited += (_, _) => Watchdog.Forget(pid);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        if (standardInput is not null)
+        if (!keepInputOpen)
         {
-            process.StandardInput.Write(standardInput);
+            process.StandardInput.Close();
         }
-        process.StandardInput.Close();
         return child;
+    }
+
+    /// <summary>Writes a line to its standard input, which was kept open at the start.</summary>
+    public async Task Send(string line)
+    {
+        await _process.StandardInput.WriteLineAsync(line);
+        await _process.StandardInput.FlushAsync();
     }
 
     /// <summary>Waits for its end and for all of its output.</summary>

@@ -28,7 +28,7 @@ internal static class Watchdog
           sleep 0.2
         done
         for pid in $pids; do kill -KILL "$pid"; done
-        printf %s "$folders" | while read -r folder; do
+        printf '%s\n' "$folders" | while read -r folder; do
           case $folder in */iot-hub-test-*) rm -rf -- "$folder" ;; esac
         done
         """;

@@ -1,0 +1,73 @@
+using Azure;
+using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
+
+namespace IotHub.Core.Queues.Azure;
+
+/// <summary>Payloads as blobs of one container, made on first use.</summary>
+public sealed class AzurePayloads : IPayloads
+{
+    private readonly BlobContainerClient _container;
+
+    public AzurePayloads(BlobServiceClient service, string container) => _container = service.GetBlobContainerClient(container);
+
+    public async Task Put(string name, ReadOnlyMemory<byte> payload, CancellationToken cancel = default)
+    {
+        try
+        {
+            var content = BinaryData.FromBytes(payload);
+            try
+            {
+                await _container.GetBlobClient(name).UploadAsync(content, overwrite: true, cancel);
+            }
+            catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+            {
+                await _container.CreateIfNotExistsAsync(cancellationToken: cancel);
+                await _container.GetBlobClient(name).UploadAsync(content, overwrite: true, cancel);
+            }
+        }
+        catch (Exception e) when (AzureFailure.Is(e, cancel))
+        {
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+        }
+    }
+
+    public async Task<byte[]?> Get(string name, int maximumBytes, CancellationToken cancel = default)
+    {
+        try
+        {
+            using var download = (await _container.GetBlobClient(name).DownloadStreamingAsync(cancellationToken: cancel)).Value;
+            if (download.Details.ContentLength > maximumBytes)
+            {
+                throw new InvalidDataException($"payload {name} has {download.Details.ContentLength} bytes, more than {maximumBytes}");
+            }
+            var payload = new byte[(int)download.Details.ContentLength];
+            await download.Content.ReadExactlyAsync(payload, cancel);
+            return payload;
+        }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.BlobNotFound || e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            return null;
+        }
+        catch (Exception e) when (AzureFailure.Is(e, cancel))
+        {
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+        }
+    }
+
+    public async Task Delete(string name, CancellationToken cancel = default)
+    {
+        try
+        {
+            await _container.GetBlobClient(name).DeleteIfExistsAsync(cancellationToken: cancel);
+        }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            // Nothing was ever stored.
+        }
+        catch (Exception e) when (AzureFailure.Is(e, cancel))
+        {
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using System.Collections.Concurrent;
+
+namespace IotHub.Core.Queues.Memory;
+
+/// <summary>Payloads in this process.</summary>
+public sealed class MemoryPayloads : IPayloads
+{
+    private readonly ConcurrentDictionary<string, byte[]> _payloads = new();
+
+    public int Count => _payloads.Count;
+
+    public Task Put(string name, ReadOnlyMemory<byte> payload, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        _payloads[name] = payload.ToArray();
+        return Task.CompletedTask;
+    }
+
+    public Task<byte[]?> Get(string name, int maximumBytes, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        var found = _payloads.GetValueOrDefault(name);
+        return found is null || found.Length <= maximumBytes
+            ? Task.FromResult(found)
+            : throw new InvalidDataException($"payload {name} has {found.Length} bytes, more than {maximumBytes}");
+    }
+
+    public Task Delete(string name, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        _payloads.TryRemove(name, out _);
+        return Task.CompletedTask;
+    }
+}

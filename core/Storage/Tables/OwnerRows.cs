@@ -1,0 +1,113 @@
+using Azure.Data.Tables;
+
+namespace IotHub.Core.Storage.Tables;
+
+/// <summary>
+/// Pointer rows: from the id of a thing, or the fingerprint of a certificate, to the hub it belongs to. A pointer is written before
+/// the thing and removed after it, so it may point at nothing: who follows it checks the thing.
+/// </summary>
+internal sealed class OwnerRows(TableClient owners, TimeProvider time)
+{
+    public const string OtherHubId = "OtherHubId";
+    private const string Row = "owner";
+
+    /// <summary>
+    /// How long a certificate's pointer that points at nothing is respected: its writer may be about to write the device. Far longer
+    /// than a write takes, far shorter than anyone waits to use a certificate again that a crashed writer left behind.
+    /// </summary>
+    private static readonly TimeSpan Respite = TimeSpan.FromMinutes(1);
+
+    public static string Certificate(string fingerprint) => "cert:" + fingerprint;
+
+    public static Guid HubOf(TableEntity pointer) => pointer.GetGuid(Rows.HubId) ?? Guid.Empty;
+    public static Guid? OtherHubOf(TableEntity pointer) => pointer.GetGuid(OtherHubId);
+    public static Guid DeviceOf(TableEntity pointer) => pointer.GetGuid(Rows.DeviceId) ?? Guid.Empty;
+
+    public Task<TableEntity?> Find(string key, CancellationToken cancel) => owners.Find(key, Row, cancel);
+
+    public async Task<Guid?> FindHub(string key, CancellationToken cancel) =>
+        await owners.Find(key, Row, cancel) is { } pointer ? HubOf(pointer) : null;
+
+    /// <summary>Writes a new thing's pointer. What an earlier attempt left behind is overwritten; a thing that is there is an error.</summary>
+    /// <exception cref="AlreadyExistsException">The thing is there.</exception>
+    public async Task Point(string key, Guid hubId, string resource, Guid id, Func<Task<bool>> isThere, CancellationToken cancel)
+    {
+        var pointer = new TableEntity(key, Row) { [Rows.HubId] = hubId };
+        if (await owners.Insert(pointer, cancel) == Written.Done)
+        {
+            return;
+        }
+        if (await isThere())
+        {
+            throw new AlreadyExistsException(resource, id, "id");
+        }
+        await owners.Put(pointer, cancel);
+    }
+
+    /// <summary>Rewrites a pointer if it is still as it was read; the new one is returned for the next step.</summary>
+    /// <exception cref="StaleVersionException">Somebody else moved it.</exception>
+    public async Task<TableEntity> Repoint(TableEntity read, Guid hubId, Guid? otherHubId, CancellationToken cancel)
+    {
+        var next = new TableEntity(read.PartitionKey, Row) { [Rows.HubId] = hubId };
+        if (otherHubId is { } other)
+        {
+            next[OtherHubId] = other;
+        }
+        var (result, version) = await owners.Replace(next, read.ETag, cancel);
+        if (result != Written.Done)
+        {
+            throw new StaleVersionException(read.PartitionKey);
+        }
+        next.ETag = version;
+        return next;
+    }
+
+    public Task<bool> Drop(string key, CancellationToken cancel) => owners.Delete(key, Row, cancel);
+
+    public async Task<bool> DropAsRead(TableEntity pointer, CancellationToken cancel) =>
+        await owners.DeleteAsRead(pointer, cancel) != Written.Stale;
+
+    /// <summary>Drops the pointer unless it points elsewhere by now.</summary>
+    public async Task DropIf(string key, Func<TableEntity, bool> isOurs, CancellationToken cancel)
+    {
+        if (await owners.Find(key, Row, cancel) is { } pointer && isOurs(pointer))
+        {
+            await owners.DeleteAsRead(pointer, cancel);
+        }
+    }
+
+    /// <summary>Takes a certificate for a device.</summary>
+    /// <param name="isHeld">Does this device really have that certificate?</param>
+    /// <exception cref="AlreadyExistsException">Another device holds it, or is about to.</exception>
+    public async Task TakeCertificate(
+        string fingerprint, Guid hubId, Guid deviceId, Func<Guid, Task<bool>> isHeld, CancellationToken cancel)
+    {
+        var wanted = new TableEntity(Certificate(fingerprint), Row) { [Rows.HubId] = hubId, [Rows.DeviceId] = deviceId };
+        while (await owners.Insert(wanted, cancel) != Written.Done)
+        {
+            if (await owners.Find(wanted.PartitionKey, Row, cancel) is not { } held)
+            {
+                continue;
+            }
+            var holder = DeviceOf(held);
+            if (holder == deviceId && HubOf(held) == hubId)
+            {
+                return;
+            }
+            var isFresh = time.GetUtcNow() - (held.Timestamp ?? DateTimeOffset.MinValue) < Respite;
+            if (holder != deviceId && (isFresh || await isHeld(holder)))
+            {
+                throw new AlreadyExistsException("device", holder, "certificate");
+            }
+            if ((await owners.Replace(wanted, held.ETag, cancel)).Result == Written.Done)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Lets go of a certificate, if there is one and it is still this device's.</summary>
+    public Task DropCertificate(string fingerprint, Guid deviceId, CancellationToken cancel) => fingerprint.Length == 0
+        ? Task.CompletedTask
+        : DropIf(Certificate(fingerprint), pointer => DeviceOf(pointer) == deviceId, cancel);
+}

@@ -1,0 +1,43 @@
+using System.Globalization;
+using Azure.Data.Tables;
+
+namespace IotHub.Core.Storage.Tables;
+
+/// <summary>
+/// The change feed in a table: a partition per hour (UTC), rows in the order of their time. Ticks order rows across partitions too,
+/// so one range query reads on from any point.
+/// </summary>
+public sealed class TableChangeFeed(TableServiceClient tables, TimeProvider time) : IChangeFeed
+{
+    private const string Kind = "Kind";
+    private const string Id = "Id";
+    private readonly TableClient _changes = tables.GetTableClient(TableNames.Changes);
+
+    public Task Append(Guid hubId, ChangedKind kind, Guid id, CancellationToken cancel = default)
+    {
+        var now = time.GetUtcNow();
+        var row = string.Create(CultureInfo.InvariantCulture, $"{now.Ticks:D19}-{Guid.NewGuid():D}");
+        return _changes.Put(new TableEntity(Hour(now), row) { [Rows.HubId] = hubId, [Kind] = kind.ToString(), [Id] = id }, cancel);
+    }
+
+    public async Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default)
+    {
+        var first = since.UtcTicks.ToString("D19", CultureInfo.InvariantCulture);
+        var found = new List<RegistryChange>();
+        await foreach (var row in _changes.Query(
+            TableClient.CreateQueryFilter($"PartitionKey ge {Hour(since)} and RowKey ge {first}"), cancel: cancel))
+        {
+            // A kind that a newer program writes is still a reason to look at its hub.
+            var kind = Enum.TryParse<ChangedKind>(row.GetString(Kind), out var known) ? known : ChangedKind.Hub;
+            var hubId = row.GetGuid(Rows.HubId) ?? Guid.Empty;
+            var at = new DateTimeOffset(long.Parse(row.RowKey.AsSpan(0, 19), CultureInfo.InvariantCulture), TimeSpan.Zero);
+            found.Add(new RegistryChange(row.RowKey, at, hubId, kind, row.GetGuid(Id) ?? hubId));
+        }
+        return found;
+    }
+
+    public Task Trim(DateTimeOffset before, CancellationToken cancel = default) =>
+        _changes.DeleteAll(TableClient.CreateQueryFilter($"PartitionKey lt {Hour(before)}"), cancel);
+
+    private static string Hour(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMddHH", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,50 @@
+using IotHub.Core.Storage;
+using IotHub.Core.Storage.Memory;
+using IotHub.Core.Storage.Tables;
+using IotHub.Harness;
+
+namespace IotHub.Contract.Storage;
+
+/// <summary>The three gateways over one storage.</summary>
+public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Changes)
+{
+    public static Stores InMemory(TimeProvider time)
+    {
+        var changes = new MemoryChangeFeed(time);
+        return new Stores(new MemoryRegistry(changes), new MemoryApiKeys(), changes);
+    }
+
+    public static async Task<StorageAccount> NewAccount()
+    {
+        var account = StorageAccount.At((await AzuriteServer.Shared()).NewAccount());
+        await account.EnsureCreated();
+        return account;
+    }
+
+    public static Stores InTables(StorageAccount account, TimeProvider time)
+    {
+        var changes = new TableChangeFeed(account.Tables(), time);
+        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes);
+    }
+}
+
+/// <summary>The system's clock, shifted.</summary>
+public sealed class ShiftedTime : TimeProvider
+{
+    public TimeSpan Shift { get; set; }
+
+    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
+}
+
+internal static class Sequences
+{
+    public static async Task<List<T>> ToList<T>(this IAsyncEnumerable<T> items)
+    {
+        var list = new List<T>();
+        await foreach (var item in items)
+        {
+            list.Add(item);
+        }
+        return list;
+    }
+}
