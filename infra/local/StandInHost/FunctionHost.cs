@@ -49,6 +49,7 @@ public sealed partial class FunctionHost : IAsyncDisposable
             throw new FunctionAppException($"there is no function in {root}: no folder with a function.json");
         }
         _handler = new HandlerProcess(root, _file.Handler, _settings, time, options.Guard, loggers);
+        _handler.BecameReady += processId => HandlerReady?.Invoke(processId);
         _invocations = new InvocationClient(_handler, _file.FunctionTimeout, options.Strict, time, loggers);
         _invocations.ContractViolated += violation => ContractViolated?.Invoke(violation);
         _front = new HttpFront(this, _handler, _file.FunctionTimeout, options.Keys, options.Port, time, loggers);
@@ -57,6 +58,9 @@ public sealed partial class FunctionHost : IAsyncDisposable
 
     /// <summary>Told at once of each answer that would hang a real host.</summary>
     public event Action<string>? ContractViolated;
+
+    /// <summary>A handler, the first or one started later, answers; told with its process id.</summary>
+    public event Action<int>? HandlerReady;
 
     public IReadOnlyList<FunctionDefinition> Functions { get; }
 

@@ -36,6 +36,9 @@ public sealed partial class HandlerProcess(
     /// <summary>Completes with the reason when the host has to stop.</summary>
     public Task<string> Failed => _failed.Task;
 
+    /// <summary>A process, the first or a later one, has become ready.</summary>
+    public event Action<int>? BecameReady;
+
     /// <summary>Process id of the running handler, or null.</summary>
     public int? ProcessId
     {
@@ -236,6 +239,7 @@ public sealed partial class HandlerProcess(
                 _ready.TrySetResult(address);
             }
             Log.Ready(_logger, address);
+            BecameReady?.Invoke(process.Id);
             await exit;
         }
         else if (!exit.IsCompleted || process.ExitCode == 0)
