@@ -9,19 +9,24 @@ public static class BrokerProgram
     private const string ReadyPrefix = "ready {";
     private static readonly TimeSpan ReadyPatience = TimeSpan.FromSeconds(60);
 
-    public static async Task<Child> Start(
-        Checkout checkout, DataFolder data, Ports ports, ServerCertificate certificate, IReadOnlyDictionary<string, string> settings, HttpClient http,
-        OrphanGuard guard, Action<Child> started, CancellationToken cancel)
+    public static StartCommand Command(
+        Checkout checkout, DataFolder data, Ports ports, ServerCertificate certificate, IReadOnlyDictionary<string, string> settings) => new(
+            checkout.BrokerProgram,
+            [
+                "--bind", "127.0.0.1", "--port", Text(ports.Mqtt), "--tls-port", Text(ports.MqttTls), "--ws-port", Text(ports.Ws),
+                "--wss-port", Text(ports.Wss), "--internal-port", Text(ports.Internal),
+                "--cert", certificate.CertificateFile, "--key", certificate.KeyFile, "--data", data.Broker,
+            ],
+            settings);
+
+    /// <param name="started">Told of the child as soon as there is one, before it is ready.</param>
+    public static async Task Start(
+        StartCommand command, DataFolder data, Ports ports, HttpClient http, OrphanGuard guard, Action<Child> started, CancellationToken cancel)
     {
-        string[] arguments =
-        [
-            "--bind", "127.0.0.1", "--port", Text(ports.Mqtt), "--tls-port", Text(ports.MqttTls), "--ws-port", Text(ports.Ws),
-            "--wss-port", Text(ports.Wss), "--internal-port", Text(ports.Internal),
-            "--cert", certificate.CertificateFile, "--key", certificate.KeyFile, "--data", data.Broker,
-        ];
         var saidReady = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var child = Child.Start(
-            "The broker", checkout.BrokerProgram, arguments, checkout.BrokerFolder, settings, new CappedLog(Path.Combine(data.Logs, "broker.log")), guard,
+            "The broker", command.Program, command.Arguments, data.Broker, command.Environment,
+            new CappedLog(Path.Combine(data.Logs, "broker.log")), guard,
             line =>
             {
                 if (line.StartsWith(ReadyPrefix, StringComparison.Ordinal))
@@ -33,7 +38,6 @@ public static class BrokerProgram
         await Readiness.Until(child, ReadyPatience, () => Task.FromResult(saidReady.Task.IsCompleted), cancel);
         var health = new Uri($"http://127.0.0.1:{Text(ports.Internal)}/health");
         await Readiness.Until(child, ReadyPatience, () => Readiness.Answers(http, health, anyStatus: false, cancel), cancel);
-        return child;
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace IotHub.Local.Launch;
 
@@ -23,6 +24,10 @@ public sealed record Endpoints
     /// <summary>Path of the certificate that signed the MQTT server's.</summary>
     public required string ServerCa { get; init; }
 
+    /// <summary>How to start the broker; only there when the launcher was told to leave it to the caller.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public StartCommand? BrokerCommand { get; init; }
+
     public string ManagementUrl => $"{ApiUrl}/iot/v1/regions/{Region}";
 }
 
@@ -30,7 +35,10 @@ public sealed record MqttEndpoints(string Host, int Port, int TlsPort, string Ws
 
 public sealed record IngestEndpoints(string RestUrl, string SigfoxUrl);
 
+public sealed record StartCommand(string Program, IReadOnlyList<string> Arguments, IReadOnlyDictionary<string, string> Environment);
+
 /// <param name="Functions">The handler under the stand-in host, <c>func</c> itself under Core Tools.</param>
+/// <param name="Broker">0 when the launcher did not start it.</param>
 public sealed record ChildIds(int Azurite, int Functions, int Broker);
 
 /// <summary>How this folder's JSON files are written.</summary>

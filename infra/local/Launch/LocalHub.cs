@@ -58,7 +58,7 @@ public sealed class LocalHub : IAsyncDisposable
         }
         try
         {
-            await hub.StartAll(options.StandIn, cancel);
+            await hub.StartAll(options, cancel);
             return hub;
         }
         catch
@@ -72,12 +72,13 @@ public sealed class LocalHub : IAsyncDisposable
     public async Task Run(CancellationToken stop)
     {
         var stopped = Task.Delay(Timeout.InfiniteTimeSpan, _time, stop);
-        var first = await Task.WhenAny(stopped, _azurite!.Exited, _broker!.Exited, _functions!.Ended);
+        var brokerEnded = _broker?.Exited ?? stopped;
+        var first = await Task.WhenAny(stopped, _azurite!.Exited, brokerEnded, _functions!.Ended);
         if (first == stopped || stop.IsCancellationRequested)
         {
             return;
         }
-        throw first == _azurite.Exited ? _azurite.Death() : first == _broker.Exited ? _broker.Death() : await _functions.Ended;
+        throw first == _azurite.Exited ? _azurite.Death() : first == _functions.Ended ? await _functions.Ended : _broker!.Death();
     }
 
     public async ValueTask DisposeAsync()
@@ -106,7 +107,7 @@ public sealed class LocalHub : IAsyncDisposable
         _data.Dispose();
     }
 
-    private async Task StartAll(bool standIn, CancellationToken cancel)
+    private async Task StartAll(LocalOptions options, CancellationToken cancel)
     {
         var credentials = _data.ReadCredentials();
         var certificate = ServerCertificate.Prepare(_data.Certificates, _time);
@@ -126,12 +127,13 @@ public sealed class LocalHub : IAsyncDisposable
             credentials = await ApiKeys.Create(_checkout, credentials, settings, cancel);
             _data.Write(credentials);
         }
-        await StartApplications(settings, certificate, standIn, cancel);
+        var broker = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
+        await StartApplications(options, broker, settings, cancel);
         credentials = await WithWorkingKey(credentials, settings, cancel);
         _functions!.ProcessChanged += HandlerChanged;
         lock (_gate)
         {
-            _endpoints = Describe(credentials, certificate);
+            _endpoints = Describe(credentials, certificate) with { BrokerCommand = options.WithoutBroker ? broker : null };
             _data.Write(_endpoints);
         }
     }
@@ -149,14 +151,16 @@ public sealed class LocalHub : IAsyncDisposable
     }
 
     private async Task StartApplications(
-        Dictionary<string, string> settings, ServerCertificate certificate, bool standIn, CancellationToken cancel)
+        LocalOptions options, StartCommand brokerCommand, Dictionary<string, string> settings, CancellationToken cancel)
     {
-        var func = standIn ? null : Executables.Find("func");
-        _progress($"starting the broker, and the function app under {(func is null ? "the stand-in host" : "Azure Functions Core Tools")}");
+        var func = options.StandIn ? null : Executables.Find("func");
+        var host = func is null ? "the stand-in host" : "Azure Functions Core Tools";
+        _progress($"starting {(options.WithoutBroker ? "" : "the broker and ")}the function app under {host}");
         using var together = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var broker = BrokerProgram.Start(
-            _checkout, _data, _ports, certificate, settings, _http, _guard, child => _broker = child, together.Token);
         var functions = StartFunctions(func, settings, together.Token);
+        var broker = options.WithoutBroker
+            ? Task.CompletedTask
+            : BrokerProgram.Start(brokerCommand, _data, _ports, _http, _guard, child => _broker = child, together.Token);
         try
         {
             // Whichever fails first is the reason; the other is no longer waited for.
@@ -234,7 +238,7 @@ public sealed class LocalHub : IAsyncDisposable
         Mqtt = new MqttEndpoints(Loopback, _ports.Mqtt, _ports.MqttTls, Url("ws", _ports.Ws, "/mqtt"), Url("wss", _ports.Wss, "/mqtt")),
         Ingest = new IngestEndpoints(Url("http", _ports.Api, "/ingest/rest"), Url("http", _ports.Api, "/ingest/sigfox")),
         StorageConnectionString = Storage.ConnectionString(_ports),
-        Pids = new ChildIds(_azurite!.ProcessId, _functions!.ProcessId, _broker!.ProcessId),
+        Pids = new ChildIds(_azurite!.ProcessId, _functions!.ProcessId, _broker?.ProcessId ?? 0),
         ServerCa = certificate.CaFile,
     };
 

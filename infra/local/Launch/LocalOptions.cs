@@ -8,10 +8,11 @@ public enum LocalCommand { Run, Demo, Help }
 /// <param name="DataFolder">Null for the default of the command.</param>
 /// <param name="BasePort">First of the ports used; 0 for free ones; null for the default of the command.</param>
 /// <param name="StandIn">Use the stand-in host even where Core Tools are installed.</param>
-public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int? BasePort, bool StandIn)
+/// <param name="WithoutBroker">Leave the broker to the caller; <c>endpoints.json</c> then says how to start it.</param>
+public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int? BasePort, bool StandIn, bool WithoutBroker)
 {
     public const string Usage = """
-        usage: dotnet run --project infra/local -- [demo] [--data DIR] [--base-port N] [--stand-in]
+        usage: dotnet run --project infra/local -- [demo] [--data DIR] [--base-port N] [--stand-in] [--without-broker]
 
           (nothing)        start the whole hub on this machine and keep it running until Ctrl-C
           demo             walk one message through the hub and show every step; on the running hub of --data when there is one,
@@ -22,6 +23,7 @@ public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int?
                              N  API   N+1 MQTT   N+2 MQTT/TLS   N+3 WebSocket   N+4 WebSocket/TLS   N+5 broker, internal
                              N+6 blobs   N+7 queues   N+8 tables
           --stand-in       run the functions under the built-in stand-in host even where Azure Functions Core Tools (func) are installed
+          --without-broker start everything but the broker; broker_command in DIR/endpoints.json says how to start it by hand
         """;
 
     private const int LowestPort = 1024;
@@ -30,7 +32,7 @@ public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int?
     /// <exception cref="LaunchException">The command line says something else.</exception>
     public static LocalOptions Parse(IReadOnlyList<string> args)
     {
-        var options = new LocalOptions(LocalCommand.Run, null, null, StandIn: false);
+        var options = new LocalOptions(LocalCommand.Run, null, null, StandIn: false, WithoutBroker: false);
         for (var i = 0; i < args.Count; i++)
         {
             options = args[i] switch
@@ -39,6 +41,7 @@ public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int?
                 "help" or "--help" or "-h" => options with { Command = LocalCommand.Help },
                 "--data" => options with { DataFolder = Path.GetFullPath(Value(args, ref i)) },
                 "--base-port" => options with { BasePort = ReadPort(Value(args, ref i)) },
+                "--without-broker" => options with { WithoutBroker = true },
                 "--stand-in" => options with { StandIn = true },
                 _ => throw new LaunchException($"{args[i]} is not an option; see --help."),
             };

@@ -172,7 +172,9 @@ public sealed partial class HttpFront : IAsyncDisposable
             else
             {
                 context.Response.Clear();
-                context.Response.StatusCode = e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError;
+                // The caller's own fault (too long a body, broken chunks) comes out of the copying, wrapped.
+                context.Response.StatusCode = (e as BadHttpRequestException ?? e.InnerException as BadHttpRequestException)?.StatusCode
+                    ?? StatusCodes.Status500InternalServerError;
             }
         }
     }

@@ -112,7 +112,7 @@ public sealed class RequestForwarder : IDisposable
     private static HttpRequestMessage Request(HttpContext context, Uri handler, Guid invocationId, Action active)
     {
         var incoming = context.Request;
-        var target = $"{handler.GetLeftPart(UriPartial.Authority)}{EncodePath(incoming.Path)}{incoming.QueryString}";
+        var target = $"{handler.GetLeftPart(UriPartial.Authority)}{EncodePath(incoming.Path.Value ?? "/")}{incoming.QueryString}";
         var request = new HttpRequestMessage(
             new HttpMethod(incoming.Method), new Uri(target, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }))
         {
