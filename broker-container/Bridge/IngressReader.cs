@@ -83,7 +83,7 @@ public sealed partial class IngressReader(
     private async Task<Fate> Handle(QueuedMessage queued, CancellationToken cancel)
     {
         IngressEnvelope envelope;
-        ReadOnlyMemory<byte>? payload;
+        byte[]? payload;
         try
         {
             envelope = queued.Body is { } body
@@ -100,7 +100,7 @@ public sealed partial class IngressReader(
             return await Poison(queued, $"its payload {envelope.Message.PayloadBlob} is gone", cancel);
         }
         var message = new DeviceMessage(
-            envelope.Message.Id, envelope.Message.Topic, payload.Value, envelope.Message.Retain, envelope.Message.ReceivedAt);
+            envelope.Message.Id, envelope.Message.Topic, payload, envelope.Message.Retain, envelope.Message.ReceivedAt);
         // What a route sent must not come back to it; a network's id is no route's.
         switch (await inbound.Accept(envelope.HubId, message, exceptRoute: envelope.SourceId, cancel))
         {
@@ -119,10 +119,10 @@ public sealed partial class IngressReader(
         }
     }
 
-    private async Task<ReadOnlyMemory<byte>?> PayloadOf(EnvelopeMessage message, CancellationToken cancel) => message switch
+    private async Task<byte[]?> PayloadOf(EnvelopeMessage message, CancellationToken cancel) => message switch
     {
         { Payload: { } inline } => inline,
-        { PayloadBlob: { } name } => await payloads.Get(name, limits.PayloadBytes, cancel) is { } bytes ? bytes : null,
+        { PayloadBlob: { } name } => await payloads.Get(name, limits.PayloadBytes, cancel),
         _ => throw new FormatException("it has neither a payload nor a payload blob"),
     };
 
