@@ -50,14 +50,15 @@ public static class Instructions
         "echo \"hub $HUB, device $DEVICE\"";
 
     private static string Network(Endpoints at) =>
-        Create(at, "SECRET", "secret", "networks", """{"name":"my-sigfox","type":"sigfox","hub_id":"'$HUB'","topic_prefix":"sigfox"}""") + "; " +
+        Create(at, "SECRET", "secret", "networks", """{"name":"my-sigfox","type":"sigfox","hub_id":"'$HUB'","topic_prefix":"sigfox"}""") +
+        "; " +
         "echo \"secret $SECRET\"";
 
     private static string Route(Endpoints at)
     {
         const string Config = """{"bucket_region":"fr-par","bucket_name":"messages","object_prefix":"","strategy":"per_message"}""";
-        return Create(at, "ROUTE", "id", "routes", $$"""{"name":"my-route","hub_id":"'$HUB'","topic":"sigfox/#","s3_config":{{Config}}}""") + "; " +
-            "echo \"route $ROUTE\"";
+        const string Body = $$"""{"name":"my-route","hub_id":"'$HUB'","topic":"sigfox/#","s3_config":{{Config}}}""";
+        return Create(at, "ROUTE", "id", "routes", Body) + "; echo \"route $ROUTE\"";
     }
 
     /// <summary>In the background without a terminal to read from, and a moment to connect in before the next command.</summary>
@@ -70,10 +71,12 @@ public static class Instructions
     }
 
     private static string Post(Endpoints at) =>
-        $"curl -sS -i {at.Ingest.SigfoxUrl} -H \"X-Secret: $SECRET\" -H 'X-Topic: A1234B/payload' -d '{{\"data\":\"ABCDEF01\",\"id\":\"A1234B\"}}'";
+        $"curl -sS -i {at.Ingest.SigfoxUrl} -H \"X-Secret: $SECRET\" -H 'X-Topic: A1234B/payload' " +
+        """-d '{"data":"ABCDEF01","id":"A1234B"}'""";
 
     private static string Create(Endpoints at, string variable, string member, string what, string body) =>
-        $"{variable}=$(curl -sS {at.ManagementUrl}/{what} -H 'X-Auth-Token: {at.SecretKey}' -H 'Content-Type: application/json' -d '{body}' " +
+        $"{variable}=$(curl -sS {at.ManagementUrl}/{what} -H 'X-Auth-Token: {at.SecretKey}' " +
+        $"-H 'Content-Type: application/json' -d '{body}' " +
         $"| sed -E 's/.*\"{member}\":\"([^\"]+)\".*/\\1/')";
 
     private static string Number(int number) => number.ToString(CultureInfo.InvariantCulture);
