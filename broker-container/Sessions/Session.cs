@@ -44,4 +44,8 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     public bool CanTakeNow(byte qos) => Connection is { } c && (qos == 0
         ? !c.IsOutboxFull
         : Queue.Count == 0 && Resend.Count == 0 && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
+
+    /// <summary>Is there room in the queue for one more message?</summary>
+    public bool HasRoom(BrokerLimits limits) =>
+        Queue.Count < limits.QueuedMessagesPerSessionMaximum && Queue.Bytes < limits.QueuedBytesPerSessionMaximum;
 }
