@@ -1,4 +1,5 @@
 using System.Text;
+using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Topics;
@@ -26,13 +27,13 @@ public sealed partial class Hub
         }
         if (!session.Rights.MaySubscribe(topicFilter))
         {
-            Raise(HubEvents.Error(Broker.Time, session.Key.DeviceId, $"unauthorized topic {topicFilter}", packetText));
+            Raise(HubEvents.OfDevice(session.Key.DeviceId, $"unauthorized topic {topicFilter}", Broker.Time, packetText));
             return (ReasonCode.NotAuthorized, null);
         }
         if (session.Rights.Plan.Qos0SubscribeOnly && entry.Options.Qos > 0)
         {
-            Raise(HubEvents.Error(
-                Broker.Time, session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", packetText));
+            Raise(HubEvents.OfDevice(
+                session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", Broker.Time, packetText));
             return (ReasonCode.NotAuthorized, null);
         }
         var isNew = !session.Subscriptions.TryGetValue(entry.Filter, out var subscription);
@@ -105,7 +106,7 @@ public sealed partial class Hub
     /// </summary>
     private void PassOnWhileAway(Session session)
     {
-        foreach (var id in session.InFlight.Count == 0 ? [] : session.InFlight.IdsInOrder())
+        foreach (var id in session.HasInFlight ? session.InFlight.IdsInOrder() : [])
         {
             ref var entry = ref session.InFlight.Find(id);
             if (entry is { Owed: Owed.PubAck, Message: { } message, Group: { IsAnyoneConnected: true } group })
@@ -120,7 +121,7 @@ public sealed partial class Hub
 
     private void PassOnQueued(Session session, Func<QueuedMessage, bool> which)
     {
-        for (var left = session.Queue.Count; left > 0; left--)
+        for (var left = session.HasQueued ? session.Queue.Count : 0; left > 0; left--)
         {
             TryDequeue(session, out var queued);
             if (which(queued))
