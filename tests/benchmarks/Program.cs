@@ -1,10 +1,12 @@
 using IotHub.Benchmarks;
+using IotHub.Benchmarks.Load;
 
 // Run on demand, in Release; see tests/benchmarks/README.md for what each table means.
 return args.FirstOrDefault() switch
 {
     "micro" => Micro.Run(args[1..]),
     "allocations" => AllocationTable.Run(args[1..]),
+    "load" => LoadCommand.Run(args[1..]),
     _ => Usage(),
 };
 
