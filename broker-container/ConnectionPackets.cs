@@ -10,6 +10,9 @@ namespace IotHub.Broker;
 public sealed partial class Connection
 {
     private AckQueue? _acks;
+
+    /// <summary>QoS 2 messages begun on this connection and not released: what counts against Receive Maximum, which starts anew with each.</summary>
+    private int _openQos2;
     private TopicEntry?[]? _aliases;
     private TopicEntry? _lastTopic;
     private TopicEntry? _allowedTopic;
@@ -64,7 +67,7 @@ public sealed partial class Connection
         Lane!.Counters.Published++;
         var topic = TopicOf(publish);
         var session = Session!;
-        if (publish.Qos > 0 && IsV5 && (_acks?.PubAcks ?? 0) + (session.IncomingQos2?.Count ?? 0) >= _broker.Limits.ReceiveMaximum
+        if (publish.Qos > 0 && IsV5 && (_acks?.PubAcks ?? 0) + _openQos2 >= _broker.Limits.ReceiveMaximum
             && session.IncomingQos2?.Contains(publish.PacketId) != true)
         {
             throw new MqttException(ReasonCode.ReceiveMaximumExceeded, "more open publishes than Receive Maximum [MQTT-3.3.4-7]");
@@ -122,6 +125,7 @@ public sealed partial class Connection
         if (publish.Qos == 2 && result != PublishResult.QuotaExceeded)
         {
             (session.IncomingQos2 ??= []).Add(publish.PacketId);
+            _openQos2++;
         }
         if (result == PublishResult.AwaitsStorage)
         {
@@ -240,6 +244,7 @@ public sealed partial class Connection
     private void HandlePubRel(Acknowledgement release)
     {
         var known = Session!.IncomingQos2?.Remove(release.PacketId) == true;
+        _openQos2 -= known && _openQos2 > 0 ? 1 : 0;
         Acknowledge(PacketType.PubComp, release.PacketId, known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound);
     }
 
@@ -258,11 +263,23 @@ public sealed partial class Connection
                 retainedDue.Add(due);
             }
         }
-        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5));
+        var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
+        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5, text, MaximumPacketSize));
+        if (Phase != ConnectionPhase.Connected)
+        {
+            return;
+        }
         foreach (var subscription in retainedDue)
         {
             session.Hub.SendRetained(subscription);
         }
+    }
+
+    /// <summary>The first refusal among the codes of a SUBACK, in words.</summary>
+    private static string? WhyRefused(byte[] codes)
+    {
+        var first = Array.FindIndex(codes, c => c >= (byte)ReasonCode.UnspecifiedError);
+        return first >= 0 ? $"filter {first + 1}: {ReasonText.Of((ReasonCode)codes[first])}" : null;
     }
 
     private void HandleUnsubscribe(Unsubscribe unsubscribe)
