@@ -110,8 +110,10 @@ public sealed partial class Connection
         {
             return !Refuse(wrong) && false;
         }
+        // Not a conversion from null, which makes an empty password out of none.
+        var password = Connect.Password is { } bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
         var attempt = new ConnectAttempt(
-            Connect.Level, Connect.ClientId, Connect.UserName, Connect.Password, Connect.CleanStart, Channel.ClientCertificate,
+            Connect.Level, Connect.ClientId, Connect.UserName, password, Connect.CleanStart, Channel.ClientCertificate,
             Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength));
         for (var tries = 0; tries < AuthenticationTries; tries++)
         {
