@@ -11,12 +11,18 @@ public sealed partial class Connection
 {
     private AckQueue? _acks;
 
-    /// <summary>QoS 2 messages begun on this connection and not released: what counts against Receive Maximum, which starts anew with each.</summary>
+    /// <summary>
+    /// QoS 2 publishes that came on this connection and are not released. Those of an earlier one do not count: the client's quota began
+    /// anew. (MQTT 5.0 section 4.9)
+    /// </summary>
     private int _openQos2;
     private TopicEntry?[]? _aliases;
     private TopicEntry? _lastTopic;
     private TopicEntry? _allowedTopic;
     private Auth.Rights? _allowedBy;
+
+    /// <summary>3.1 lets a client repeat its requests with DUP; from 3.1.1 on that bit is reserved. (MQTT 3.1 section 2.1)</summary>
+    private byte FlagsOf(in Frame frame) => Connect.Level == ProtocolLevel.Mqtt31 ? (byte)(frame.FirstByte & ~0x08) : frame.FirstByte;
 
     private void Handle(in Frame frame)
     {
@@ -30,13 +36,13 @@ public sealed partial class Connection
                 Session!.Hub.Acknowledged(Session, this, frame.Type, acknowledgement);
                 break;
             case PacketType.PubRel:
-                HandlePubRel(Acknowledgement.Read(frame.Type, frame.FirstByte, frame.Body, IsV5));
+                HandlePubRel(Acknowledgement.Read(frame.Type, FlagsOf(frame), frame.Body, IsV5));
                 break;
             case PacketType.Subscribe:
-                HandleSubscribe(Subscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum), frame);
+                HandleSubscribe(Subscribe.Read(FlagsOf(frame), frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum), frame);
                 break;
             case PacketType.Unsubscribe:
-                HandleUnsubscribe(Unsubscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum));
+                HandleUnsubscribe(Unsubscribe.Read(FlagsOf(frame), frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum));
                 break;
             case PacketType.PingReq:
                 HandlePing(frame);
@@ -86,11 +92,8 @@ public sealed partial class Connection
 
     private void PublishTo(Session session, in Publish publish, TopicEntry topic, in Frame frame)
     {
-        Span<byte> filtered = publish.AllPropertiesForwarded || publish.Properties.Length > 1024 ? [] : stackalloc byte[1024];
-        if (!publish.AllPropertiesForwarded && filtered.IsEmpty)
-        {
-            filtered = new byte[publish.Properties.Length];
-        }
+        Span<byte> filtered = publish.AllPropertiesForwarded ? default
+            : publish.Properties.Length <= 1024 ? stackalloc byte[1024] : new byte[publish.Properties.Length];
         var message = new PublishedMessage
         {
             Topic = topic,
