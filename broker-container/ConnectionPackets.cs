@@ -92,11 +92,8 @@ public sealed partial class Connection
 
     private void PublishTo(Session session, in Publish publish, TopicEntry topic, in Frame frame)
     {
-        Span<byte> filtered = publish.AllPropertiesForwarded || publish.Properties.Length > 1024 ? [] : stackalloc byte[1024];
-        if (!publish.AllPropertiesForwarded && filtered.IsEmpty)
-        {
-            filtered = new byte[publish.Properties.Length];
-        }
+        Span<byte> filtered = publish.AllPropertiesForwarded ? default
+            : publish.Properties.Length <= 1024 ? stackalloc byte[1024] : new byte[publish.Properties.Length];
         var message = new PublishedMessage
         {
             Topic = topic,
@@ -269,11 +266,23 @@ public sealed partial class Connection
                 retainedDue.Add(due);
             }
         }
-        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5));
+        var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
+        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5, text, MaximumPacketSize));
+        if (Phase != ConnectionPhase.Connected)
+        {
+            return;
+        }
         foreach (var subscription in retainedDue)
         {
             session.Hub.SendRetained(subscription);
         }
+    }
+
+    /// <summary>The first refusal among the codes of a SUBACK, in words.</summary>
+    private static string? WhyRefused(byte[] codes)
+    {
+        var first = Array.FindIndex(codes, c => c >= (byte)ReasonCode.UnspecifiedError);
+        return first >= 0 ? $"filter {first + 1}: {ReasonText.Of((ReasonCode)codes[first])}" : null;
     }
 
     private void HandleUnsubscribe(Unsubscribe unsubscribe)
