@@ -66,6 +66,9 @@ public sealed class LocalHub : IAsyncDisposable
         }
     }
 
+    /// <summary>Sends a signal to the broker: STOP makes it hang, CONT lets it go on.</summary>
+    public void SignalBroker(string signal) => ChildProcess.Signal(_broker?.Pid ?? Endpoints.Pids.Broker, signal);
+
     /// <summary>Stops as Ctrl-C does and gives the launcher's exit code.</summary>
     public async Task<int> Stop()
     {
