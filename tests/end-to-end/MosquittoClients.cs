@@ -58,7 +58,7 @@ public sealed class MosquittoClients(HubFixture fixture)
     private IEnumerable<string> Address(TestDevice device, string version, bool encrypted)
     {
         var mqtt = fixture.Endpoints.Mqtt;
-        IEnumerable<string> tls = encrypted ? ["--cafile", fixture.ServerCaPath()] : [];
+        IEnumerable<string> tls = encrypted ? ["--cafile", fixture.Endpoints.ServerCa] : [];
         return ["-h", mqtt.Host, "-p", $"{(encrypted ? mqtt.TlsPort : mqtt.Port)}", "-i", $"{device.Id}", "-V", version, .. tls];
     }
 }

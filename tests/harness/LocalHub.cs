@@ -44,8 +44,8 @@ public sealed class LocalHub : IAsyncDisposable
     }
 
     /// <summary>Runs the launcher with these arguments, without waiting for anything.</summary>
-    public static ChildProcess Launch(params IEnumerable<string> arguments) =>
-        ChildProcess.Start("dotnet", [LauncherPath(), .. arguments], RepositoryRoot.Path);
+    public static ChildProcess Launch(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null) =>
+        ChildProcess.Start(Environment.ProcessPath!, [LauncherPath(), .. arguments], RepositoryRoot.Path, environment);
 
     public async Task StartBroker()
     {

@@ -11,9 +11,7 @@ public class HubFixture : IAsyncLifetime
     public LocalEndpoints Endpoints => Local.Endpoints;
 
     /// <summary>The authority that signed the broker's server certificate, as the launcher made it.</summary>
-    public string ServerCaPath() => Path.Combine(Local.DataFolder, "server-ca.pem");
-
-    public string ServerCaPem() => File.ReadAllText(ServerCaPath());
+    public string ServerCaPem() => File.ReadAllText(Endpoints.ServerCa);
 
     public async Task InitializeAsync()
     {
