@@ -1,4 +1,7 @@
+using IotHub.Core.Messages;
+using IotHub.Functions.Events;
 using IotHub.Functions.Hosting;
+using IotHub.Functions.Routes.Delivery;
 
 namespace IotHub.Functions;
 
@@ -13,5 +16,13 @@ public static class FunctionList
         new HttpFunction("ManagementApi", "iot/{*path}", ["get", "post", "put", "patch", "delete"]),
         new HttpFunction("Ingest", "ingest/{*path}", ["post"]),
         new HttpFunction("Health", "health", ["get"]),
+        new QueueFunction("DeliverRoutes", StorageNames.DeliveriesQueue, (services, message, cancel) =>
+            services.GetRequiredService<DeliverFunction>().Run(message, cancel)),
+        new QueueFunction("RecordEvents", StorageNames.EventsQueue, (services, message, cancel) =>
+            services.GetRequiredService<RecordEventsFunction>().Run(message, cancel)),
+        new TimerFunction("TrimChanges", "0 7 * * * *", (services, cancel) =>
+            services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
+        new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>
+            services.GetRequiredService<TrimFunctions>().TrimEvents(cancel)),
     ];
 }

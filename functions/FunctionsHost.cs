@@ -1,5 +1,9 @@
 using System.Net;
+using System.Text;
 using IotHub.Functions.Hosting;
+using IotHub.Functions.Networks;
+using IotHub.Functions.Networks.Rest;
+using IotHub.Functions.Networks.Sigfox;
 using Microsoft.Extensions.Logging.Console;
 
 namespace IotHub.Functions;
@@ -10,8 +14,8 @@ public static class FunctionsHost
     /// <summary>The host itself refuses bodies above 100 MiB; what a function takes is limited where it reads.</summary>
     private const long MaximumRequestBytes = 104_857_600;
 
-    /// <param name="replace">Runs after all registrations; the last one of a service wins.</param>
-    public static WebApplication Build(FunctionsSettings settings, Action<IServiceCollection>? replace = null)
+    /// <param name="storage">Which drivers to use: <see cref="Composition"/>.</param>
+    public static WebApplication Build(FunctionsSettings settings, Action<IServiceCollection> storage)
     {
         // The empty builder reads no ASPNETCORE_* variables and no appsettings: what the platform's images put there cannot move us.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -20,20 +24,28 @@ public static class FunctionsHost
             kestrel.Listen(IPAddress.Loopback, settings.Port);
             kestrel.Limits.MaxRequestBodySize = MaximumRequestBytes;
             kestrel.AddServerHeader = false;
+            // One character per byte, decoded by Ingest: see Utf8Header.
+            kestrel.RequestHeaderEncodingSelector = name =>
+                name.Equals(Ingest.TopicHeader, StringComparison.OrdinalIgnoreCase) ? Encoding.Latin1 : null;
         });
         AddLogging(builder.Logging);
         builder.Services.AddRouting();
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<Invocations>();
-        replace?.Invoke(builder.Services);
+        builder.Services.AddIngest();
+        builder.Services.AddDelivery();
+        builder.Services.AddEvents();
+        storage(builder.Services);
 
         var app = builder.Build();
         app.Use(AnswerReadiness);
         app.UseMiddleware<InvocationScope>();
         app.UseRouting();
         app.MapInvocations(FunctionList.All);
-        app.MapGet("/health", context => Invocations.Answer(context, StatusCodes.Status200OK, """{"status":"ok"}"""));
+        app.MapHealth();
+        app.MapRestIngest();
+        app.MapSigfoxIngest();
         return app;
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using IotHub.Core.Storage;
 
 namespace IotHub.Functions;
 
@@ -12,10 +13,9 @@ public sealed record FunctionsSettings
     /// <summary>The port the host chose for us; 0 takes a free one (tests).</summary>
     public required int Port { get; init; }
 
-    /// <summary>Connection string, or null when <see cref="StorageAccountName"/> is reached with an identity.</summary>
-    public string? StorageConnectionString { get; init; }
+    public required StorageAccount Storage { get; init; }
 
-    public string? StorageAccountName { get; init; }
+    /// <summary>The region of all hubs, as the API's paths name it.</summary>
     public string Region { get; init; } = "fr-par";
 
     /// <summary>Address of the broker's internal endpoint.</summary>
@@ -39,8 +39,14 @@ public sealed record FunctionsSettings
     /// <summary>Event topics <c>prefix/severity/source/id</c> instead of <c>prefix/source/id/severity</c>.</summary>
     public bool EventsSeverityFirst { get; init; }
 
+    /// <summary>How long a route's target is waited for; what is older then goes to the dead letters.</summary>
+    public TimeSpan RouteGiveUpAfter { get; init; } = TimeSpan.FromHours(24);
+
     /// <summary>Networks that routes may reach besides public addresses.</summary>
     public IReadOnlyList<IPNetwork> RouteAllowedNetworks { get; init; } = [];
+
+    /// <summary>Without the values: there are secrets among them.</summary>
+    public override string ToString() => nameof(FunctionsSettings);
 
     public static FunctionsSettings FromEnvironment() => From(Environment.GetEnvironmentVariable);
 
@@ -48,17 +54,10 @@ public sealed record FunctionsSettings
     public static FunctionsSettings From(Func<string, string?> environment)
     {
         var read = new Reader(environment);
-        var connection = read.Optional("AzureWebJobsStorage");
-        var account = read.Optional("AzureWebJobsStorage__accountName");
-        if (connection is null && account is null)
-        {
-            throw new SettingsException("AzureWebJobsStorage is not set: give a connection string, or AzureWebJobsStorage__accountName for an identity");
-        }
         return new FunctionsSettings
         {
             Port = read.Port("FUNCTIONS_CUSTOMHANDLER_PORT"),
-            StorageConnectionString = connection,
-            StorageAccountName = account,
+            Storage = read.Storage(),
             Region = read.Optional("IOTHUB_REGION") ?? "fr-par",
             BrokerUrl = read.HttpUrl("IOTHUB_BROKER_URL"),
             BrokerKey = read.Required("IOTHUB_BROKER_KEY", "the shared secret of the broker's internal endpoint"),
@@ -67,6 +66,7 @@ public sealed record FunctionsSettings
             RestEndpoint = read.Optional("IOTHUB_REST_ENDPOINT") ?? "localhost/ingest/rest",
             SigfoxEndpoint = read.Optional("IOTHUB_SIGFOX_ENDPOINT") ?? "localhost/ingest/sigfox",
             EventsSeverityFirst = read.OneOf("IOTHUB_EVENTS_LAYOUT", "source-first", "severity-first") == "severity-first",
+            RouteGiveUpAfter = read.Hours("IOTHUB_ROUTE_GIVE_UP_HOURS", 24),
             RouteAllowedNetworks = read.Networks("IOTHUB_ROUTE_ALLOWED_NETWORKS"),
         };
     }
@@ -77,6 +77,23 @@ public sealed record FunctionsSettings
 
         public string Required(string name, string expected) =>
             Optional(name) ?? throw new SettingsException($"{name} is not set: {expected} is needed");
+
+        public StorageAccount Storage()
+        {
+            try
+            {
+                return StorageAccount.FromSettings(Optional);
+            }
+            catch (FormatException e)
+            {
+                throw new SettingsException(e.Message);
+            }
+        }
+
+        public TimeSpan Hours(string name, double preset) =>
+            double.TryParse(Optional(name) ?? "", NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var hours) && hours <= 24 * 7
+                ? TimeSpan.FromHours(hours)
+                : Optional(name) is null ? TimeSpan.FromHours(preset) : throw new SettingsException($"{name} is not a number of hours up to 168");
 
         public int Port(string name) =>
             int.TryParse(Required(name, "the port to listen on"), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= 65_535

@@ -12,7 +12,8 @@ static async Task<int> Serve()
 {
     try
     {
-        await using var app = FunctionsHost.Build(FunctionsSettings.FromEnvironment());
+        var settings = FunctionsSettings.FromEnvironment();
+        await using var app = FunctionsHost.Build(settings, services => services.AddAzureStorage(settings.Storage));
         await app.RunAsync();
         return ExitCodes.Stopped;
     }

@@ -14,7 +14,7 @@ public static class StorageNames
     /// <summary>Functions to broker: <see cref="IngressEnvelope"/>, messages accepted while the broker did not answer.</summary>
     public const string IngressQueue = "ingress";
 
-    /// <summary>Payloads too large for a queue message; named by message id.</summary>
+    /// <summary>Payloads too large for a queue message; named by hub and message id.</summary>
     public const string PayloadsContainer = "payloads";
 
     /// <summary>Deliveries given up after the last attempt.</summary>
@@ -31,6 +31,9 @@ public sealed record DeliveryEnvelope
 
     /// <summary>How many times the first message of the batch was tried before.</summary>
     public int Attempt { get; init; }
+
+    /// <summary>How many of the last of those tries in a row were refused by a target that was there.</summary>
+    public int Refusals { get; init; }
 
     /// <summary>When the batch was first put on the queue.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
@@ -71,7 +74,7 @@ public sealed record ActivityReport(Guid DeviceId, bool IsConnected, DateTimeOff
 /// </summary>
 public sealed record HubEvent
 {
-    [JsonPropertyName("time")] public required DateTimeOffset Time { get; init; }
+    [JsonPropertyName("time"), JsonConverter(typeof(Rfc3339Seconds))] public required DateTimeOffset Time { get; init; }
     [JsonPropertyName("severity")] public required string Severity { get; init; }
     [JsonPropertyName("object-type")] public required string ObjectType { get; init; }
 

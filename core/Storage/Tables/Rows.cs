@@ -15,7 +15,10 @@ internal static class TableNames
     public const string Activity = "activity";
     public const string Keys = "keys";
     public const string Changes = "changes";
-    public static readonly IReadOnlyList<string> All = [Registry, Owners, Projects, Organizations, Activity, Keys, Changes];
+    public const string Events = "events";
+    public const string Episodes = "episodes";
+    public static readonly IReadOnlyList<string> All =
+        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes];
 }
 
 /// <summary>Keys and columns of rows.</summary>

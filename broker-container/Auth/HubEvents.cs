@@ -1,0 +1,38 @@
+using IotHub.Core.Domain;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker.Auth;
+
+/// <summary>The exact texts of hub events about who may connect (Scaleway IoT reference, message texts).</summary>
+public static class EventTexts
+{
+    public const string InvalidDeviceCertificate = "invalid device certificate";
+    public const string MutualTlsRequired = "mutual TLS authentication is required";
+    public const string HubNotReady = "hub is not ready";
+    public const string HubDeleted = "hub is deleted";
+    public const string DeviceDeleted = "device is deleted";
+    public const string DeviceNotEnabled = "device is not enabled";
+    public const string PlanChanged = "hub product plan has changed";
+    public const string SecurityChanged = "device security has changed, requires authentication";
+    public const string CleanSessionMandatory = "service level: \"clean session\" flag is mandatory to connect to a shared hub";
+}
+
+/// <summary>Makes hub events of severity error.</summary>
+internal static class HubEvents
+{
+    public static HubEvent OfDevice(Guid deviceId, string text, TimeProvider clock, string? packet = null) =>
+        Of(EventSource.Device, deviceId, text, clock, packet);
+
+    public static HubEvent OfHub(Guid hubId, string text, TimeProvider clock, string? packet = null) =>
+        Of(EventSource.Hub, hubId, text, clock, packet);
+
+    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet) => new()
+    {
+        Time = clock.GetUtcNow(),
+        Severity = "error",
+        ObjectType = source == EventSource.Hub ? "hub" : "device",
+        ObjectId = id.ToString(),
+        Message = text,
+        Packet = packet,
+    };
+}

@@ -1,0 +1,87 @@
+using IotHub.Core.Queues;
+
+namespace IotHub.Broker.Bridge;
+
+/// <summary>Every bound on the broker's side towards registry, queues and functions, with its default and reason.</summary>
+public sealed record BridgeLimits
+{
+    /// <summary>Devices remembered, about 600 bytes each; a forgotten one costs a read at its next connection.</summary>
+    public int RememberedDevices { get; init; } = 100_000;
+
+    /// <summary>Hubs remembered, with up to 100 routes each. A hub with connected devices is not forgotten.</summary>
+    public int RememberedHubs { get; init; } = 10_000;
+
+    /// <summary>A registry that takes longer has not answered.</summary>
+    public TimeSpan RegistryTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Connections being authenticated at the same time; more are told that the server is busy.</summary>
+    public int ConcurrentAuthentications { get; init; } = 2_000;
+
+    /// <summary>The poll that makes a change effective within a second (design D8).</summary>
+    public TimeSpan FeedInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>A feed unread for longer says nothing about who may still come in: new connections are put off.</summary>
+    public TimeSpan FeedStaleAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How far the clocks of those who write to the feed may be behind or apart.</summary>
+    public TimeSpan FeedClockSkew { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>When a changed thing is looked at again, for writers that were slow or died half way (see <c>IChangeFeed</c>).</summary>
+    public IReadOnlyList<TimeSpan> LookAgainAfter { get; init; } =
+        [TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(60)];
+
+    /// <summary>Changed things waiting to be looked at; beyond it the feed is not read until some are done.</summary>
+    public int PendingLooks { get; init; } = 50_000;
+
+    /// <summary>Looks at the registry at the same time.</summary>
+    public int ConcurrentLooks { get; init; } = 16;
+
+    /// <summary>Deliveries waiting for their queue, counted once per route.</summary>
+    public int BufferedDeliveries { get; init; } = 100_000;
+
+    /// <summary>Payload and topic bytes waiting for the deliveries queue, counted once per route.</summary>
+    public long BufferedDeliveryBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>Batches on their way to the deliveries queue at the same time, never two of one route.</summary>
+    public int ConcurrentDeliverySends { get; init; } = 8;
+
+    /// <summary>A queue message holds 64 KiB of base64, so an envelope this much, which is about 36 KB of payload.</summary>
+    public int EnvelopeBytes { get; init; } = IMessageQueue.MaximumBodyBytes;
+
+    /// <summary>Messages in one envelope: what a delivery function should do in one go.</summary>
+    public int EnvelopeMessages { get; init; } = 200;
+
+    /// <summary>Events waiting to be recorded; beyond it the oldest are dropped and counted.</summary>
+    public int BufferedEvents { get; init; } = 10_000;
+
+    /// <summary>Devices whose newest activity waits to be recorded; beyond it the oldest are dropped and counted.</summary>
+    public int BufferedActivity { get; init; } = 100_000;
+
+    /// <summary>How long events and activity are gathered before they go out together.</summary>
+    public TimeSpan EventsInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>First and longest wait between two tries while storage is down.</summary>
+    public TimeSpan FirstBackOff { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    public TimeSpan LongestBackOff { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a stopping broker tries to hand over what it holds.</summary>
+    public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Pauses of the ingress queue's reader while there is nothing.</summary>
+    public TimeSpan ShortestIngressPause { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    public TimeSpan LongestIngressPause { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Time to publish the messages of one read (at most 32) before another reader may have them.</summary>
+    public TimeSpan IngressHideTime { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Payload of a message from outside (Scaleway IoT reference, 4 MiB).</summary>
+    public int PayloadBytes { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>Posts to the internal endpoint whose bodies are in memory at the same time.</summary>
+    public int ConcurrentPosts { get; init; } = 16;
+
+    /// <summary>Posts waiting for their turn; more are told to come back.</summary>
+    public int WaitingPosts { get; init; } = 512;
+}

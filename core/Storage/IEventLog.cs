@@ -1,0 +1,30 @@
+using IotHub.Core.Messages;
+
+namespace IotHub.Core.Storage;
+
+/// <summary>What happened on hubs, newest first, for a while.</summary>
+/// <exception cref="RegistryUnavailableException">Storage did not answer.</exception>
+public interface IEventLog
+{
+    /// <summary>Stores an event. The same id again changes nothing, so a repeat of a queue message is harmless.</summary>
+    Task Append(Guid hubId, string id, HubEvent happened, CancellationToken cancel = default);
+
+    /// <summary>The newest events of a hub, newest first.</summary>
+    Task<IReadOnlyList<HubEvent>> Newest(Guid hubId, int maximum, CancellationToken cancel = default);
+
+    /// <summary>Drops events older than <paramref name="before"/>.</summary>
+    Task Trim(DateTimeOffset before, CancellationToken cancel = default);
+}
+
+/// <summary>Which routes are failing at the moment, so that an outage raises one event and not one per message and instance.</summary>
+/// <exception cref="RegistryUnavailableException">Storage did not answer.</exception>
+public interface IFailureEpisodes
+{
+    /// <summary>A delivery failed at <paramref name="now"/>.</summary>
+    /// <param name="quiet">An episode without a failure for longer than this is over, even if nothing ended it.</param>
+    /// <returns>True when this begins an episode.</returns>
+    Task<bool> Failed(Guid hubId, Guid routeId, DateTimeOffset now, TimeSpan quiet, CancellationToken cancel = default);
+
+    /// <summary>A delivery got through that had failed before.</summary>
+    Task Ended(Guid hubId, Guid routeId, CancellationToken cancel = default);
+}
