@@ -1,4 +1,6 @@
 using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using Azure.Storage.Blobs;
 using Azure.Storage.Queues;
 using IotHub.EndToEnd.Clients;
 using IotHub.EndToEnd.Support;
@@ -113,21 +115,13 @@ public sealed class LauncherTests
     }
 
     [Theory]
-    [InlineData("azurite")]
-    [InlineData("functions")]
+    [InlineData("Azurite")]
     [InlineData("broker")]
-    public async Task A_child_that_dies_is_one_sentence_and_ends_the_others(string child)
+    public async Task A_child_that_dies_is_one_sentence_and_ends_the_others(string name)
     {
         await using var hub = await LocalHub.Start();
-        var pids = hub.Endpoints.Pids;
-        var (pid, name) = child switch
-        {
-            "azurite" => (pids.Azurite, "Azurite"),
-            "functions" => (pids.Functions, "function"),
-            _ => (pids.Broker, "broker"),
-        };
 
-        ChildProcess.Signal(pid, "KILL");
+        ChildProcess.Signal(name == "broker" ? hub.Endpoints.Pids.Broker : hub.Endpoints.Pids.Azurite, "KILL");
 
         Assert.Equal(1, await hub.Launcher.WaitForExit(Soon));
         var said = hub.Launcher.StandardError.Split('\n', StringSplitOptions.RemoveEmptyEntries)[0];
@@ -135,6 +129,44 @@ public sealed class LauncherTests
         Assert.DoesNotContain("   at ", hub.Launcher.Output, StringComparison.Ordinal);
         Assert.All(Pids(hub.Endpoints), other => Assert.False(ChildProcess.IsAlive(other), $"process {other} is still there"));
         Assert.False(File.Exists(hub.EndpointsFile));
+    }
+
+    [Fact]
+    public async Task A_function_app_that_dies_is_started_again_as_the_Functions_host_does()
+    {
+        await using var hub = await LocalHub.Start();
+        using var api = new ManagementApi(hub.Endpoints);
+
+        ChildProcess.Signal(hub.Endpoints.Pids.Functions, "KILL");
+
+        await Eventually.True(
+            () => LocalEndpoints.Read(hub.EndpointsFile).Pids.Functions is var pid && pid != hub.Endpoints.Pids.Functions && ChildProcess.IsAlive(pid),
+            Soon);
+        Assert.Equal(0, (await api.Get("hubs")).GetProperty("total_count").GetInt32());
+    }
+
+    [Fact]
+    public async Task The_five_commands_that_it_prints_work_when_pasted()
+    {
+        await using var hub = await LocalHub.Start();
+        var commands = hub.Launcher.StandardOutput.Split("Five commands")[1].Split('\n')
+            .Where(line => Regex.IsMatch(line.Trim(), "^([A-Z]+=|mosquitto_sub|npx|curl)")).Select(line => line.Trim()).ToList();
+        Assert.Equal(5, commands.Count);
+        Assert.Contains(hub.Endpoints.SecretKey, hub.Launcher.StandardOutput, StringComparison.Ordinal);
+
+        await using var terminal = ChildProcess.Start("bash", ["--norc"], keepInputOpen: true);
+        foreach (var command in commands)
+        {
+            await terminal.Send(command);
+        }
+
+        await Eventually.True(
+            () => terminal.StandardOutput.Contains("""sigfox/A1234B/payload {"data":"ABCDEF01","id":"A1234B"}""", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(60),
+            () => terminal.Output);
+        Assert.Contains("HTTP/1.1 200 OK", terminal.StandardOutput, StringComparison.Ordinal);
+        var bucket = new BlobContainerClient(hub.Endpoints.StorageConnectionString, "messages");
+        await Eventually.True(async () => await bucket.ExistsAsync() && bucket.GetBlobs(new() { Prefix = "sigfox/A1234B/payload/" }).Any(), Soon);
     }
 
     [Fact]
