@@ -1,0 +1,338 @@
+using IotHub.Broker.Protocol;
+using IotHub.Broker.Protocol.Packets;
+using IotHub.Broker.Sessions;
+using IotHub.Broker.Topics;
+
+namespace IotHub.Broker;
+
+/// <content>One method per packet kind that a connected client may send. All under the lane.</content>
+public sealed partial class Connection
+{
+    private readonly AckQueue _acks = new();
+    private TopicEntry?[]? _aliases;
+    private TopicEntry? _lastTopic;
+    private TopicEntry? _allowedTopic;
+    private Auth.Rights? _allowedBy;
+
+    private void Handle(in Frame frame)
+    {
+        switch (frame.Type)
+        {
+            case PacketType.Publish:
+                HandlePublish(frame);
+                break;
+            case PacketType.PubAck or PacketType.PubRec or PacketType.PubComp:
+                var acknowledgement = Acknowledgement.Read(frame.Type, frame.FirstByte, frame.Body, IsV5);
+                Session!.Hub.Acknowledged(Session, this, frame.Type, acknowledgement);
+                break;
+            case PacketType.PubRel:
+                HandlePubRel(Acknowledgement.Read(frame.Type, frame.FirstByte, frame.Body, IsV5));
+                break;
+            case PacketType.Subscribe:
+                HandleSubscribe(Subscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum), frame);
+                break;
+            case PacketType.Unsubscribe:
+                HandleUnsubscribe(Unsubscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum));
+                break;
+            case PacketType.PingReq:
+                HandlePing(frame);
+                break;
+            case PacketType.Disconnect:
+                HandleDisconnect(Disconnect.Read(frame.FirstByte, frame.Body, IsV5));
+                break;
+            case PacketType.Connect:
+                MqttException.Protocol("a second CONNECT [MQTT-3.1.0-2]");
+                break;
+            case PacketType.Auth when IsV5:
+                Protocol.Packets.Auth.Read(frame.FirstByte, frame.Body);
+                MqttException.Protocol("AUTH without an authentication method in CONNECT [MQTT-4.12.0-7]");
+                break;
+            case PacketType.ConnAck or PacketType.SubAck or PacketType.UnsubAck or PacketType.PingResp:
+                MqttException.Protocol($"{frame.Type} from a client");
+                break;
+            default:
+                MqttException.Malformed($"packet type {(int)frame.Type}");
+                break;
+        }
+    }
+
+    /// <summary>Alias to topic, plan, rights, then the hub; the acknowledgement leaves when the hub says so.</summary>
+    private void HandlePublish(in Frame frame)
+    {
+        var publish = Publish.Read(frame.FirstByte, frame.Body, IsV5);
+        Lane!.Counters.Published++;
+        var topic = TopicOf(publish);
+        var session = Session!;
+        if (publish.Qos > 0 && IsV5 && _acks.PubAcks + (session.IncomingQos2?.Count ?? 0) >= _broker.Limits.ReceiveMaximum
+            && session.IncomingQos2?.Contains(publish.PacketId) != true)
+        {
+            throw new MqttException(ReasonCode.ReceiveMaximumExceeded, "more open publishes than Receive Maximum [MQTT-3.3.4-7]");
+        }
+        if (publish.Qos == 2 && session.IncomingQos2?.Contains(publish.PacketId) == true)
+        {
+            AcknowledgePublish(publish, ReasonCode.Success);
+            return;
+        }
+        if (BreaksPlan(publish, frame) || IsDenied(publish, topic, frame) || HasWrongPayloadFormat(publish))
+        {
+            return;
+        }
+        PublishTo(session, publish, topic, frame);
+    }
+
+    private void PublishTo(Session session, in Publish publish, TopicEntry topic, in Frame frame)
+    {
+        Span<byte> filtered = publish.AllPropertiesForwarded || publish.Properties.Length > 1024 ? [] : stackalloc byte[1024];
+        if (!publish.AllPropertiesForwarded && filtered.IsEmpty)
+        {
+            filtered = new byte[publish.Properties.Length];
+        }
+        var message = new PublishedMessage
+        {
+            Topic = topic,
+            Properties = publish.AllPropertiesForwarded ? publish.Properties : filtered[..publish.CopyForwarded(filtered)],
+            Payload = publish.Payload,
+            Qos = publish.Qos,
+            Retain = publish.Retain,
+            PayloadIsText = publish.PayloadIsText,
+            ExpirySeconds = publish.ExpirySeconds,
+            ExpiresAt = publish.ExpirySeconds is { } seconds ? Lane!.Now + (seconds * 1000L) : long.MaxValue,
+            Publisher = session,
+            ReadyFrame = publish.Qos == 0 && publish.AllPropertiesForwarded ? frame.Whole : default,
+            ReadyFrameIsV5 = IsV5,
+        };
+        if (publish.Qos == 0)
+        {
+            session.Hub.Publish(message, stored: null);
+            return;
+        }
+        var held = topic.Routes.Length > 0 ? new HeldAck(this) : null;
+        var result = session.Hub.Publish(message, held is null ? null : held.Stored);
+        if (Phase != ConnectionPhase.Connected)
+        {
+            return;
+        }
+        if (result == PublishResult.QuotaExceeded && !IsV5)
+        {
+            // 3.1.1 cannot say no: without an acknowledgement the client sends it again on its next connection. [MQTT-4.8.0-2]
+            End(null, publishWill: true);
+            return;
+        }
+        if (publish.Qos == 2 && result != PublishResult.QuotaExceeded)
+        {
+            (session.IncomingQos2 ??= []).Add(publish.PacketId);
+        }
+        if (result == PublishResult.AwaitsStorage)
+        {
+            held!.Begin(_acks.Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));
+            return;
+        }
+        AcknowledgePublish(publish, result switch
+        {
+            PublishResult.QuotaExceeded => ReasonCode.QuotaExceeded,
+            PublishResult.NoMatchingSubscribers => ReasonCode.NoMatchingSubscribers,
+            _ => ReasonCode.Success,
+        });
+    }
+
+    private static PacketType AckOf(in Publish publish) => publish.Qos == 1 ? PacketType.PubAck : PacketType.PubRec;
+
+    /// <summary>PUBACK or PUBREC, behind those that still wait. [MQTT-4.6.0-2] [MQTT-4.6.0-3]</summary>
+    private void AcknowledgePublish(in Publish publish, ReasonCode reason)
+    {
+        if (_acks.IsEmpty)
+        {
+            Acknowledge(AckOf(publish), publish.PacketId, reason);
+        }
+        else
+        {
+            _acks.Add(AckOf(publish), publish.PacketId, reason, isReady: true);
+        }
+    }
+
+    private TopicEntry TopicOf(in Publish publish)
+    {
+        if (publish.TopicAlias > _broker.Limits.TopicAliasMaximum)
+        {
+            throw new MqttException(ReasonCode.TopicAliasInvalid, "topic alias above the maximum [MQTT-3.3.2-9]");
+        }
+        if (publish.Topic.IsEmpty)
+        {
+            if (publish.TopicAlias == 0 || _aliases?[publish.TopicAlias] is not { } known)
+            {
+                throw new MqttException(
+                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]");
+            }
+            Session!.Hub.Refresh(known);
+            return known;
+        }
+        var topic = Session!.Hub.Resolve(publish.Topic, _lastTopic);
+        if (topic is null)
+        {
+            throw new MqttException(
+                Utf8Text.IsValid(publish.Topic) ? ReasonCode.TopicNameInvalid : ReasonCode.MalformedPacket,
+                "the topic name is not valid [MQTT-3.3.2-1] [MQTT-3.3.2-2]");
+        }
+        _lastTopic = topic;
+        if (publish.TopicAlias != 0)
+        {
+            (_aliases ??= new TopicEntry?[_broker.Limits.TopicAliasMaximum + 1])[publish.TopicAlias] = topic;
+        }
+        return topic;
+    }
+
+    /// <summary>What the hub's plan forbids ends the connection, with an event that says so.</summary>
+    private bool BreaksPlan(in Publish publish, in Frame frame)
+    {
+        var plan = Session!.Rights.Plan;
+        var isRetain = publish.Retain && plan.NoRetain;
+        if (!isRetain && !(publish.Qos == 2 && plan.NoQos2Publish))
+        {
+            return false;
+        }
+        var session = Session;
+        End(isRetain ? ReasonCode.RetainNotSupported : ReasonCode.QosNotSupported, publishWill: true);
+        session.Hub.Raise(HubEvents.Error(
+            _broker.Time,
+            session.Key.DeviceId,
+            isRetain ? "service level: publishing retained messages is forbidden on a shared hub"
+                : "service level: publishing QoS 2 messages is forbidden on a shared hub",
+            PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        return true;
+    }
+
+    /// <summary>A topic that the device may not publish on: dropped with an event; acknowledged, so that it is not sent again.</summary>
+    private bool IsDenied(in Publish publish, TopicEntry topic, in Frame frame)
+    {
+        var rights = Session!.Rights;
+        if (rights.Unfiltered || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
+        {
+            return false;
+        }
+        if (rights.MayPublish(topic.Text))
+        {
+            (_allowedTopic, _allowedBy) = (topic, rights);
+            return false;
+        }
+        Session.Hub.Raise(HubEvents.Error(
+            _broker.Time, Session.Key.DeviceId, $"unauthorized topic {topic.Text}", PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        if (publish.Qos > 0)
+        {
+            AcknowledgePublish(publish, IsV5 ? ReasonCode.NotAuthorized : ReasonCode.Success);
+        }
+        return true;
+    }
+
+    /// <summary>A payload that says it is text and is not. (MQTT 5.0 section 3.3.2.3.2)</summary>
+    private bool HasWrongPayloadFormat(in Publish publish)
+    {
+        if (!publish.PayloadIsText || !_broker.Limits.CheckPayloadFormat || System.Text.Unicode.Utf8.IsValid(publish.Payload))
+        {
+            return false;
+        }
+        if (publish.Qos == 0)
+        {
+            throw new MqttException(ReasonCode.PayloadFormatInvalid, "the payload is not UTF-8 although it says so");
+        }
+        AcknowledgePublish(publish, ReasonCode.PayloadFormatInvalid);
+        return true;
+    }
+
+    private void HandlePubRel(Acknowledgement release)
+    {
+        var known = Session!.IncomingQos2?.Remove(release.PacketId) == true;
+        Acknowledge(PacketType.PubComp, release.PacketId, known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound);
+    }
+
+    private void HandleSubscribe(Subscribe subscribe, in Frame frame)
+    {
+        var session = Session!;
+        var packetText = PacketText.Of(frame.FirstByte, frame.Body.Length);
+        var codes = new byte[subscribe.Entries.Count];
+        var retainedDue = new List<Subscription>();
+        for (var i = 0; i < codes.Length; i++)
+        {
+            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, packetText);
+            codes[i] = IsV5 || code < ReasonCode.UnspecifiedError ? (byte)code : (byte)ReasonCode.UnspecifiedError;
+            if (due is not null)
+            {
+                retainedDue.Add(due);
+            }
+        }
+        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5));
+        foreach (var subscription in retainedDue)
+        {
+            session.Hub.SendRetained(subscription);
+        }
+    }
+
+    private void HandleUnsubscribe(Unsubscribe unsubscribe)
+    {
+        var session = Session!;
+        var codes = new byte[unsubscribe.Filters.Count];
+        for (var i = 0; i < codes.Length; i++)
+        {
+            codes[i] = (byte)session.Hub.Unsubscribe(session, unsubscribe.Filters[i]);
+        }
+        Send(ServerPackets.UnsubAck(unsubscribe.PacketId, codes, IsV5));
+    }
+
+    private void HandlePing(in Frame frame)
+    {
+        if (frame.FirstByte != 0xC0 || frame.Body.Length > 0)
+        {
+            MqttException.Malformed("PINGREQ with flags or a body [MQTT-2.1.3-1]");
+        }
+        Send(ServerPackets.PingResponse);
+    }
+
+    /// <summary>The client says good-bye; only a code other than 0 lets its will go out. [MQTT-3.14.4-3]</summary>
+    private void HandleDisconnect(Disconnect disconnect)
+    {
+        var session = Session!;
+        if (disconnect.SessionExpirySeconds is { } expiry)
+        {
+            if (Connect.SessionExpirySeconds == 0 && expiry != 0)
+            {
+                MqttException.Protocol("DISCONNECT sets a session expiry where CONNECT had none");
+            }
+            session.ExpirySeconds = session.Rights.Plan.CleanSessionOnly ? 0 : expiry;
+        }
+        End(null, publishWill: disconnect.Reason != ReasonCode.Success);
+    }
+
+    /// <summary>An acknowledgement that waits until routes have their message.</summary>
+    private sealed class HeldAck(Connection connection)
+    {
+        private long _ticket = -1;
+        private bool _isStored;
+
+        public void Begin(long ticket)
+        {
+            _ticket = ticket;
+            if (_isStored)
+            {
+                connection._acks.Release(ticket, connection.Acknowledge);
+            }
+        }
+
+        /// <summary>From any thread.</summary>
+        public void Stored()
+        {
+            var lane = connection.Lane!;
+            lane.Enter();
+            try
+            {
+                _isStored = true;
+                if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
+                {
+                    connection._acks.Release(_ticket, connection.Acknowledge);
+                }
+            }
+            finally
+            {
+                lane.Leave();
+            }
+        }
+    }
+}

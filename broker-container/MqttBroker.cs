@@ -1,0 +1,214 @@
+using IotHub.Broker.Auth;
+using IotHub.Broker.Bridge;
+using IotHub.Broker.Protocol;
+using IotHub.Broker.Sessions;
+using IotHub.Broker.Transport;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker;
+
+/// <summary>
+/// The MQTT broker: hubs spread over lanes, connections that find their hub by authentication, and what the rest of the system may ask
+/// (<see cref="IBrokerControl"/>). Knows no socket and no storage.
+/// </summary>
+public sealed class MqttBroker : IBrokerControl
+{
+    /// <summary>Shards of a store, unless it was created with another number (decision D5).</summary>
+    public const int DefaultLanes = 16;
+
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lane[] _lanes;
+    private readonly HashSet<Connection> _waiting = [];
+    private readonly Lock _waitingGate = new();
+    private int _connections;
+
+    public MqttBroker(BrokerLimits limits, IAuthenticator authenticator, IOutboundBridge outbound, TimeProvider time, int lanes = DefaultLanes)
+    {
+        limits.Validate();
+        (Limits, Authenticator, Outbound, Time) = (limits, authenticator, outbound, time);
+        HashSeed = (ulong)Random.Shared.NextInt64();
+        _lanes = [.. Enumerable.Range(0, lanes).Select(i => new Lane(this, i))];
+    }
+
+    public BrokerLimits Limits { get; }
+    public IAuthenticator Authenticator { get; }
+    public IOutboundBridge Outbound { get; }
+    public TimeProvider Time { get; }
+    public BufferPool Buffers { get; } = new();
+    public ulong HashSeed { get; }
+    public IReadOnlyList<Lane> Lanes => _lanes;
+
+    /// <summary>Open connections, those that have not said who they are included.</summary>
+    public int Connections => Volatile.Read(ref _connections);
+
+    /// <summary>The lane of a hub: a stable function of its id.</summary>
+    public Lane LaneOf(Guid hubId)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        hubId.TryWriteBytes(bytes, bigEndian: true, out _);
+        return _lanes[Topics.TopicBytes.Hash(bytes, seed: 0) % (ulong)_lanes.Length];
+    }
+
+    /// <summary>The hub on its lane, which the caller has entered; made on first use.</summary>
+    internal Hub HubOn(Lane lane, Guid hubId)
+    {
+        if (!lane.Hubs.TryGetValue(hubId, out var hub))
+        {
+            hub = new Hub(lane, hubId);
+            lane.Hubs.Add(hubId, hub);
+        }
+        return hub;
+    }
+
+    /// <summary>A new client. The transport feeds <see cref="Connection.Receive"/> and calls <see cref="Disconnected"/> at the end.</summary>
+    /// <returns>Null when there are too many connections: close it.</returns>
+    public Connection? Accept(Channel channel)
+    {
+        if (Interlocked.Increment(ref _connections) > Limits.ConnectionsMaximum)
+        {
+            Interlocked.Decrement(ref _connections);
+            return null;
+        }
+        var connection = new Connection(this, channel);
+        lock (_waitingGate)
+        {
+            _waiting.Add(connection);
+        }
+        return connection;
+    }
+
+    /// <summary>The client is gone. Called once for every accepted connection.</summary>
+    public void Disconnected(Connection connection)
+    {
+        Interlocked.Decrement(ref _connections);
+        NoLongerWaiting(connection);
+        if (connection.Lane is not { } lane)
+        {
+            connection.OnDisconnected();
+            return;
+        }
+        Do(lane, connection.OnDisconnected);
+    }
+
+    internal void NoLongerWaiting(Connection connection)
+    {
+        lock (_waitingGate)
+        {
+            _waiting.Remove(connection);
+        }
+    }
+
+    /// <summary>Looks after time: connect time-outs, keep-alive, wills, session expiry. Until cancelled.</summary>
+    public async Task RunTimers(CancellationToken cancel)
+    {
+        using var timer = new PeriodicTimer(TickInterval, Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false))
+            {
+                Tick();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopping.
+        }
+    }
+
+    /// <summary>One step of <see cref="RunTimers"/>.</summary>
+    public void Tick()
+    {
+        foreach (var lane in _lanes)
+        {
+            lane.Tick();
+        }
+        List<Connection> late;
+        lock (_waitingGate)
+        {
+            late = [.. _waiting.Where(c => Time.GetElapsedTime(c.AcceptedAt).TotalMilliseconds
+                > (c.Phase == ConnectionPhase.AwaitingConnect ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
+                && c.Phase != ConnectionPhase.Authenticating)];
+        }
+        foreach (var connection in late)
+        {
+            connection.Channel.Close();
+        }
+    }
+
+    /// <summary>Tells all clients that the server stops, and closes them. [MQTT-3.14.4-1]</summary>
+    public void Stop()
+    {
+        foreach (var lane in _lanes)
+        {
+            Do(lane, () =>
+            {
+                foreach (var connection in lane.Connections.ToList())
+                {
+                    connection.End(ReasonCode.ServerShuttingDown, publishWill: true);
+                }
+            });
+        }
+    }
+
+    public async Task<IngestOutcome> Publish(Guid hubId, DeviceMessage message, Guid? exceptRoute, CancellationToken cancel)
+    {
+        var stored = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var outcome = IngestOutcome.BufferFull;
+        DoOn(hubId, hub => outcome = hub.Ingest(message, exceptRoute, () => stored.TrySetResult()));
+        if (outcome == IngestOutcome.Accepted)
+        {
+            await stored.Task.WaitAsync(cancel).ConfigureAwait(false);
+        }
+        return outcome;
+    }
+
+    public void RightsChanged(Guid hubId, Guid deviceId, Rights rights) => DoOn(hubId, hub => hub.ChangeRights(deviceId, rights));
+
+    public void DisconnectDevice(
+        Guid hubId, Guid deviceId, ReasonCode reason, HubEvent? because, bool dropSessions, bool exceptCertified = false) =>
+        DoOn(hubId, hub => hub.Disconnect(
+            s => s.Key.DeviceId == deviceId && !(exceptCertified && s.Connection?.Channel.ClientCertificate is not null),
+            reason, because, dropSessions));
+
+    public void DisconnectHub(Guid hubId, ReasonCode reason, HubEvent? because, bool dropEverything) => DoOn(hubId, hub =>
+    {
+        hub.Disconnect(_ => true, reason, because, dropEverything);
+        if (dropEverything)
+        {
+            hub.ForgetRetained();
+            hub.Lane.Hubs.Remove(hubId);
+        }
+    });
+
+    public void Configure(Guid hubId, HubSettings settings) => DoOn(hubId, hub => hub.Configure(settings));
+
+    public IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId)
+    {
+        var devices = new HashSet<Guid>();
+        DoOn(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
+        return devices;
+    }
+
+    /// <summary>Publishes a hub event that did not come from a session of the hub.</summary>
+    public void Raise(Guid hubId, HubEvent happened) => DoOn(hubId, hub => hub.Raise(happened));
+
+    private void DoOn(Guid hubId, Action<Hub> step)
+    {
+        var lane = LaneOf(hubId);
+        Do(lane, () => step(HubOn(lane, hubId)));
+    }
+
+    private static void Do(Lane lane, Action step)
+    {
+        lane.Enter();
+        try
+        {
+            step();
+        }
+        finally
+        {
+            lane.Leave();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+namespace IotHub.Broker.Protocol.Packets;
+
+/// <summary>
+/// Writers of the packets that the server sends seldom, each as a whole array. PUBLISH and the acknowledgements, which are hot, have
+/// writers that fill a span (<see cref="PublishWriter"/>, <see cref="Acknowledgement.Write"/>).
+/// </summary>
+public static class ServerPackets
+{
+    public static readonly byte[] PingResponse = [0xD0, 0x00];
+
+    // flags | reason code | [properties]
+    public static byte[] ConnAck(byte level, bool sessionPresent, ReasonCode reason, PropertyWriter? properties) =>
+        level == ProtocolLevel.Mqtt5
+            ? WithProperties(0x20, [(byte)(sessionPresent ? 1 : 0), (byte)reason], properties ?? new PropertyWriter(), [])
+            // 3.1 has no session present flag.
+            : [0x20, 2, (byte)(sessionPresent && level == ProtocolLevel.Mqtt311 ? 1 : 0), ReturnCode(reason)];
+
+    // packet id | [properties] | code+
+    public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5) =>
+        WithProperties(0x90, [(byte)(packetId >> 8), (byte)packetId], isV5 ? new PropertyWriter() : null, codes);
+
+    // 5.0: packet id | properties | code+ ; 3.1.1: packet id
+    public static byte[] UnsubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5) =>
+        WithProperties(0xB0, [(byte)(packetId >> 8), (byte)packetId], isV5 ? new PropertyWriter() : null, isV5 ? codes : []);
+
+    // reason code | properties
+    public static byte[] Disconnect(ReasonCode reason, PropertyWriter? properties = null) =>
+        WithProperties(0xE0, [(byte)reason], properties ?? new PropertyWriter(), []);
+
+    // reason code | properties
+    public static byte[] Auth(ReasonCode reason, PropertyWriter properties) => WithProperties(0xF0, [(byte)reason], properties, []);
+
+    /// <summary>The return code of 3.1.1 for a reason code, or 0xFF for one that 3.1.1 cannot say (then the connection is only closed).</summary>
+    public static byte ReturnCode(ReasonCode reason) => reason switch
+    {
+        ReasonCode.Success => 0,
+        ReasonCode.UnsupportedProtocolVersion => 1,
+        ReasonCode.ClientIdentifierNotValid => 2,
+        ReasonCode.ServerUnavailable or ReasonCode.ServerBusy or ReasonCode.ConnectionRateExceeded => 3,
+        ReasonCode.BadUserNameOrPassword => 4,
+        ReasonCode.NotAuthorized or ReasonCode.Banned => 5,
+        _ => 0xFF,
+    };
+
+    private static byte[] WithProperties(byte first, ReadOnlySpan<byte> head, PropertyWriter? properties, ReadOnlySpan<byte> payload)
+    {
+        var propertyBytes = properties is null ? 0 : VariableByteInteger.Size(properties.Length) + properties.Length;
+        var remaining = head.Length + propertyBytes + payload.Length;
+        var packet = new byte[1 + VariableByteInteger.Size(remaining) + remaining];
+        packet[0] = first;
+        var at = 1 + VariableByteInteger.Write(packet.AsSpan(1), remaining);
+        head.CopyTo(packet.AsSpan(at));
+        at += head.Length;
+        if (properties is not null)
+        {
+            at += VariableByteInteger.Write(packet.AsSpan(at), properties.Length);
+            properties.Written.CopyTo(packet.AsSpan(at));
+            at += properties.Length;
+        }
+        payload.CopyTo(packet.AsSpan(at));
+        return packet;
+    }
+}

@@ -1,0 +1,397 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using IotHub.Broker.Bridge;
+using IotHub.Broker.Protocol;
+using IotHub.Broker.Protocol.Packets;
+using IotHub.Broker.Topics;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker.Sessions;
+
+/// <summary>How a publish ended, for its acknowledgement.</summary>
+public enum PublishResult
+{
+    Delivered,
+    NoMatchingSubscribers,
+
+    /// <summary>Owed to routes: the acknowledgement follows when the message is stored.</summary>
+    AwaitsStorage,
+
+    /// <summary>Nothing was done: a buffer or quota is full.</summary>
+    QuotaExceeded,
+}
+
+/// <content>How a message goes out: routes, retained, subscribers.</content>
+public sealed partial class Hub
+{
+    private readonly Queue<HubEvent> _waitingEvents = [];
+    private Message? _current;
+    private bool _isDelivering;
+
+    /// <summary>
+    /// A message of a client: owed to routes, retained, then delivered. All or nothing: a refusal comes before anyone has got it.
+    /// </summary>
+    /// <param name="stored">Called when the message is stored for the routes; only with <see cref="PublishResult.AwaitsStorage"/>.</param>
+    public PublishResult Publish(in PublishedMessage message, Action? stored)
+    {
+        if (message.Retain && !HasRoomForRetained(message))
+        {
+            return PublishResult.QuotaExceeded;
+        }
+        var awaits = false;
+        if (message.Topic.Routes.Length > 0)
+        {
+            var routed = new DeviceMessage(
+                Guid.NewGuid(), message.Topic.Text, message.Payload.ToArray(), message.Retain, Broker.Time.GetUtcNow());
+            if (!OfferToRoutes(message.Topic.Routes, routed, stored) && message.Qos > 0)
+            {
+                return PublishResult.QuotaExceeded;
+            }
+            awaits = message.Qos > 0;
+        }
+        if (message.Retain)
+        {
+            KeepRetained(message);
+        }
+        var receivers = Deliver(message);
+        return awaits ? PublishResult.AwaitsStorage
+            : receivers > 0 || message.Topic.Routes.Length > 0 ? PublishResult.Delivered : PublishResult.NoMatchingSubscribers;
+    }
+
+    /// <summary>A message from a network, a route's reply or the ingress queue.</summary>
+    public IngestOutcome Ingest(DeviceMessage message, Guid? exceptRoute, Action stored)
+    {
+        var topic = Resolve(Encoding.UTF8.GetBytes(message.Topic));
+        if (topic is null)
+        {
+            return IngestOutcome.TopicInvalid;
+        }
+        if (!_recentIds.Add(message.Id))
+        {
+            return IngestOutcome.Duplicate;
+        }
+        var routes = exceptRoute is { } except ? Array.FindAll(topic.Routes, r => r != except) : topic.Routes;
+        if (routes.Length > 0 && !OfferToRoutes(routes, message, stored))
+        {
+            _recentIds.Forget(message.Id);
+            return IngestOutcome.BufferFull;
+        }
+        Deliver(Unqualified(topic, message.Payload.Span, message.Retain));
+        if (routes.Length == 0)
+        {
+            stored();
+        }
+        return IngestOutcome.Accepted;
+    }
+
+    /// <summary>Publishes a text of the hub's own, QoS 0, past rights and routes of nobody.</summary>
+    private void PublishText(string topicText, byte[] payload)
+    {
+        if (Resolve(Encoding.UTF8.GetBytes(topicText)) is { } topic)
+        {
+            if (topic.Routes.Length > 0)
+            {
+                OfferToRoutes(topic.Routes, new DeviceMessage(Guid.NewGuid(), topic.Text, payload, false, Broker.Time.GetUtcNow()), null);
+            }
+            Deliver(Unqualified(topic, payload, retain: false));
+        }
+    }
+
+    private static PublishedMessage Unqualified(TopicEntry topic, ReadOnlySpan<byte> payload, bool retain) => new()
+    {
+        Topic = topic,
+        Payload = payload,
+        Properties = [],
+        Qos = 0,
+        Retain = retain,
+        ExpiresAt = long.MaxValue,
+    };
+
+    private bool OfferToRoutes(Guid[] routes, DeviceMessage message, Action? stored)
+    {
+        var taken = Broker.Outbound.Offer(Id, routes, message, stored);
+        if (!taken && !_isRouteBufferFull)
+        {
+            // Set first: the event may match a route as well.
+            _isRouteBufferFull = true;
+            Raise(HubEvents.Warning(Broker.Time, "hub", Id.ToString(), "messages for routes are refused: the buffer is full"));
+        }
+        _isRouteBufferFull = !taken;
+        return taken;
+    }
+
+    /// <summary>Gives the message to every receiver and returns how many there were.</summary>
+    private int Deliver(in PublishedMessage message)
+    {
+        var receivers = 0;
+        _isDelivering = true;
+        Lane.Frames.Reset();
+        foreach (var target in message.Topic.Targets)
+        {
+            if (target.HasNoLocal && target.Session == message.Publisher)
+            {
+                receivers += DeliverToPublisher(message, target);
+                continue;
+            }
+            receivers++;
+            DeliverTo(message, target.Session, target.Qos, target.RetainAsPublished, target.SubscriptionIds, null);
+        }
+        foreach (var group in message.Topic.Groups)
+        {
+            receivers += DeliverToOneOf(message, group);
+        }
+        if (_current is { } kept)
+        {
+            _current = null;
+            Lane.Messages.Release(kept);
+        }
+        _isDelivering = false;
+        while (_waitingEvents.TryDequeue(out var happened))
+        {
+            Raise(happened);
+        }
+        return receivers;
+    }
+
+    /// <summary>No Local: only the subscriptions without it carry a publisher's own message back. [MQTT-3.8.3-3]</summary>
+    private int DeliverToPublisher(in PublishedMessage message, Target target)
+    {
+        var others = Array.FindAll(target.Subscriptions, s => !s.Options.NoLocal);
+        if (others.Length == 0)
+        {
+            return 0;
+        }
+        var rest = TargetOf(target.Session, others);
+        DeliverTo(message, rest.Session, rest.Qos, rest.RetainAsPublished, rest.SubscriptionIds, null);
+        return 1;
+    }
+
+    private int DeliverToOneOf(in PublishedMessage message, SharedGroup group)
+    {
+        var member = group.Choose(message.Qos, except: null);
+        if (member is null || !member.Session.Rights.MayReceive(message.Topic.Text))
+        {
+            return 0;
+        }
+        var ids = member.Id == 0 ? null : new[] { member.Id };
+        DeliverTo(message, member.Session, member.Options.Qos, member.Options.RetainAsPublished, ids, group);
+        return 1;
+    }
+
+    private void DeliverTo(
+        in PublishedMessage message, Session session, byte maximumQos, bool retainAsPublished, int[]? subscriptionIds, SharedGroup? group)
+    {
+        var qos = Math.Min(message.Qos, maximumQos);
+        var retain = retainAsPublished && message.Retain;
+        if (qos == 0)
+        {
+            SendQos0(message, session, retain, subscriptionIds);
+        }
+        else if (session.CanTakeNow(qos))
+        {
+            SendInFlight(message, session.Connection!, qos, retain, subscriptionIds, group);
+        }
+        else
+        {
+            var kept = Keep(message);
+            kept.AddReference();
+            Enqueue(session, new QueuedMessage(kept, qos, retain, subscriptionIds, group));
+        }
+    }
+
+    private void SendQos0(in PublishedMessage message, Session session, bool retain, int[]? subscriptionIds)
+    {
+        var connection = session.Connection;
+        if (connection is null)
+        {
+            return;
+        }
+        if (connection.IsOutboxFull)
+        {
+            Lane.Counters.DroppedSlowReceiver++;
+            return;
+        }
+        Encode(message, connection, (byte)(retain ? 1 : 0), 0, subscriptionIds);
+    }
+
+    private void SendInFlight(
+        in PublishedMessage message, Connection connection, byte qos, bool retain, int[]? subscriptionIds, SharedGroup? group)
+    {
+        var inFlight = connection.Session!.InFlight;
+        ref var entry = ref inFlight.Add();
+        var flags = (byte)((qos << 1) | (retain ? 1 : 0));
+        if (!Encode(message, connection, flags, entry.PacketId, subscriptionIds))
+        {
+            inFlight.Remove(ref entry);
+            return;
+        }
+        var kept = Keep(message);
+        kept.AddReference();
+        entry.Message = kept;
+        entry.Owed = qos == 1 ? Owed.PubAck : Owed.PubRec;
+        entry.Retain = retain;
+        entry.SubscriptionIds = subscriptionIds;
+        entry.Group = group;
+        entry.IsSent = true;
+        connection.Outstanding++;
+    }
+
+    private bool Encode(in PublishedMessage message, Connection connection, byte flags, ushort packetId, int[]? subscriptionIds)
+    {
+        bool fits;
+        if (subscriptionIds is null || !connection.IsV5)
+        {
+            fits = Lane.Frames.CopyTo(connection, message, flags, packetId);
+        }
+        else
+        {
+            var head = new PublishHead(flags, packetId, message.ExpirySeconds, subscriptionIds);
+            var size = PublishWriter.Size(head, message.Topic.Utf8.Length, message.Properties.Length, message.Payload.Length, isV5: true);
+            fits = (uint)size.Total <= connection.MaximumPacketSize;
+            if (fits)
+            {
+                PublishWriter.Write(
+                    connection.Outbox.Take(size.Total), size, head, message.Topic.Utf8, message.Properties, message.Payload, isV5: true);
+            }
+        }
+        if (fits)
+        {
+            Lane.MarkDirty(connection);
+            Lane.Counters.Sent++;
+        }
+        return fits;
+    }
+
+    /// <summary>The message being published as one that lasts; made once, whoever asks first.</summary>
+    private Message Keep(in PublishedMessage message) => _current ??= Lane.Messages.Rent(message);
+
+    /// <summary>Puts a message at the end of a session's queue; its reference passes over. Over a quota it is dropped with an event.</summary>
+    private void Enqueue(Session session, in QueuedMessage queued)
+    {
+        if (session.Queue.Count >= Limits.QueuedMessagesPerSessionMaximum
+            || session.Queue.Bytes + queued.Message.Size > Limits.QueuedBytesPerSessionMaximum
+            || QueuedBytes + queued.Message.Size > Limits.StoredBytesPerHubMaximum)
+        {
+            Lane.Messages.Release(queued.Message);
+            Lane.Counters.DroppedQueueFull++;
+            if (!session.IsDropping)
+            {
+                session.IsDropping = true;
+                Raise(HubEvents.Warning(
+                    Broker.Time, "device", session.Key.DeviceId.ToString(), "messages are dropped: the queue of the session is full"));
+            }
+            return;
+        }
+        QueuedBytes += queued.Message.Size;
+        session.Queue.Enqueue(queued);
+    }
+
+    private bool TryDequeue(Session session, out QueuedMessage queued)
+    {
+        if (!session.Queue.TryDequeue(out queued))
+        {
+            return false;
+        }
+        QueuedBytes -= queued.Message.Size;
+        session.IsDropping &= session.Queue.Count > 0;
+        return true;
+    }
+
+    /// <summary>Sends what waits, oldest first, as far as the client's window and the socket allow.</summary>
+    public void Pump(Session session)
+    {
+        if (session.Connection is not { } connection)
+        {
+            return;
+        }
+        while (!connection.IsOutboxFull && session.Resend.Count > 0 && connection.Outstanding < connection.SendWindow)
+        {
+            SendAgain(session, connection, session.Resend.Dequeue());
+        }
+        while (session.Resend.Count == 0 && !connection.IsOutboxFull && session.Queue.TryPeek(out var next)
+            && (next.Qos == 0 || connection.Outstanding < connection.SendWindow))
+        {
+            TryDequeue(session, out _);
+            if (!next.Message.HasExpired(Lane.Now) && (session.Rights.Unfiltered || session.Rights.MayReceive(Encoding.UTF8.GetString(next.Message.Topic))))
+            {
+                SendQueued(session, connection, next);
+            }
+            Lane.Messages.Release(next.Message);
+        }
+    }
+
+    private void SendQueued(Session session, Connection connection, in QueuedMessage next)
+    {
+        var flags = (byte)((next.Qos << 1) | (next.Retain ? 1 : 0));
+        var expiry = next.Message.RemainingSeconds(Lane.Now);
+        if (next.Qos == 0)
+        {
+            next.Message.WriteTo(
+                connection.Outbox, new PublishHead(flags, 0, expiry, next.SubscriptionIds), connection.IsV5, connection.MaximumPacketSize);
+            Lane.MarkDirty(connection);
+            return;
+        }
+        ref var entry = ref session.InFlight.Add();
+        var head = new PublishHead(flags, entry.PacketId, expiry, next.SubscriptionIds);
+        if (!next.Message.WriteTo(connection.Outbox, head, connection.IsV5, connection.MaximumPacketSize))
+        {
+            session.InFlight.Remove(ref entry);
+            return;
+        }
+        next.Message.AddReference();
+        (entry.Message, entry.Retain, entry.SubscriptionIds, entry.Group) = (next.Message, next.Retain, next.SubscriptionIds, next.Group);
+        entry.Owed = next.Qos == 1 ? Owed.PubAck : Owed.PubRec;
+        entry.IsSent = true;
+        connection.Outstanding++;
+        Lane.MarkDirty(connection);
+        Lane.Counters.Sent++;
+    }
+
+    /// <summary>After a reconnect: PUBLISH once more with DUP, or PUBREL. [MQTT-4.4.0-1]</summary>
+    private void SendAgain(Session session, Connection connection, ushort packetId)
+    {
+        ref var entry = ref session.InFlight.Find(packetId);
+        if (Unsafe.IsNullRef(ref entry))
+        {
+            return;
+        }
+        entry.IsSent = true;
+        if (entry.Message is null)
+        {
+            connection.Acknowledge(PacketType.PubRel, packetId, ReasonCode.Success);
+            connection.Outstanding++;
+            return;
+        }
+        var qos = entry.Owed == Owed.PubAck ? 1 : 2;
+        var head = new PublishHead(
+            (byte)(8 | (qos << 1) | (entry.Retain ? 1 : 0)), packetId, entry.Message.RemainingSeconds(Lane.Now), entry.SubscriptionIds);
+        if (entry.Message.WriteTo(connection.Outbox, head, connection.IsV5, connection.MaximumPacketSize))
+        {
+            connection.Outstanding++;
+            Lane.MarkDirty(connection);
+            return;
+        }
+        Lane.Messages.Release(entry.Message);
+        session.InFlight.Remove(ref entry);
+    }
+
+    private bool HasRoomForRetained(in PublishedMessage message)
+    {
+        var size = message.Topic.Utf8.Length + message.Properties.Length + message.Payload.Length;
+        return message.Payload.IsEmpty
+            || (Retained.Bytes + size <= Limits.RetainedBytesPerHubMaximum
+                && (Retained.Count < Limits.RetainedMessagesPerHubMaximum || Retained.Find(message.Topic.Text) is not null));
+    }
+
+    /// <summary>Keeps the message for its topic, or clears it when the payload is empty. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]</summary>
+    private void KeepRetained(in PublishedMessage message)
+    {
+        var replaced = message.Payload.IsEmpty
+            ? Retained.Remove(message.Topic.Text)
+            : Retained.Set(message.Topic.Text, Lane.Messages.Rent(message));
+        if (replaced is not null)
+        {
+            Lane.Messages.Release(replaced);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+using System.Text;
+using IotHub.Broker.Protocol;
+using IotHub.Broker.Protocol.Packets;
+using IotHub.Broker.Topics;
+using IotHub.Core.Messages;
+
+namespace IotHub.Broker.Sessions;
+
+/// <content>Subscribing and unsubscribing.</content>
+public sealed partial class Hub
+{
+    /// <summary>Grants or refuses one filter; retained messages follow through <see cref="SendRetained"/> after the SUBACK.</summary>
+    /// <returns>The code for SUBACK, and the subscription when retained messages are due for it.</returns>
+    public (ReasonCode Code, Subscription? RetainedDue) Subscribe(Session session, in SubscribeEntry entry, int subscriptionId, string packetText)
+    {
+        var shared = SharedFilter.IsShared(entry.Filter) ? SharedFilter.Parse(entry.Filter) : null;
+        var topicFilter = shared?.TopicFilter ?? entry.Filter;
+        if ((shared is null && SharedFilter.IsShared(entry.Filter)) || !TopicFilter.IsValidFilter(topicFilter)
+            || topicFilter.AsSpan().Count('/') >= Limits.TopicLevelsMaximum)
+        {
+            return (ReasonCode.TopicFilterInvalid, null);
+        }
+        if (shared is not null && entry.Options.NoLocal)
+        {
+            throw new MqttException(ReasonCode.ProtocolError, "No Local on a shared subscription [MQTT-3.8.3-4]");
+        }
+        if (!session.Rights.MaySubscribe(topicFilter))
+        {
+            Raise(HubEvents.Error(Broker.Time, session.Key.DeviceId, $"unauthorized topic {topicFilter}", packetText));
+            return (ReasonCode.NotAuthorized, null);
+        }
+        if (session.Rights.Plan.Qos0SubscribeOnly && entry.Options.Qos > 0)
+        {
+            Raise(HubEvents.Error(
+                Broker.Time, session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", packetText));
+            return (ReasonCode.NotAuthorized, null);
+        }
+        var isNew = !session.Subscriptions.TryGetValue(entry.Filter, out var subscription);
+        if (isNew && session.Subscriptions.Count >= Limits.SubscriptionsPerSessionMaximum)
+        {
+            return (ReasonCode.QuotaExceeded, null);
+        }
+        // [MQTT-3.8.4-3]: the same filter again replaces the options.
+        subscription ??= new Subscription(session, entry.Filter, shared);
+        subscription.Options = entry.Options;
+        subscription.Id = subscriptionId;
+        if (isNew)
+        {
+            session.Subscriptions.Add(entry.Filter, subscription);
+            _tree.Add(subscription);
+        }
+        Touch(topicFilter);
+        var retainedDue = shared is null && (entry.Options.RetainHandling == 0 || (entry.Options.RetainHandling == 1 && isNew));
+        return ((ReasonCode)entry.Options.Qos, retainedDue ? subscription : null);
+    }
+
+    public ReasonCode Unsubscribe(Session session, string filter)
+    {
+        if (!session.Subscriptions.Remove(filter, out var subscription))
+        {
+            return ReasonCode.NoSubscriptionExisted;
+        }
+        Forget(subscription);
+        return ReasonCode.Success;
+    }
+
+    /// <summary>Queues the retained messages that match, behind what waits already. [MQTT-3.3.1-9]</summary>
+    public void SendRetained(Subscription subscription)
+    {
+        var session = subscription.Session;
+        foreach (var message in Retained.Matching(subscription.TopicFilter))
+        {
+            var topic = Encoding.UTF8.GetString(message.Topic);
+            if (message.HasExpired(Lane.Now))
+            {
+                Lane.Messages.Release(Retained.Remove(topic)!);
+                continue;
+            }
+            if (session.Rights.MayReceive(topic))
+            {
+                message.AddReference();
+                var qos = Math.Min(message.Qos, subscription.Options.Qos);
+                Enqueue(session, new QueuedMessage(message, qos, true, subscription.Id == 0 ? null : [subscription.Id], null));
+            }
+        }
+        Pump(session);
+    }
+
+    private void Forget(Subscription subscription)
+    {
+        var group = _tree.Remove(subscription);
+        Touch(subscription.TopicFilter);
+        if (group is not null)
+        {
+            PassOn(subscription.Session, group);
+        }
+    }
+
+    /// <summary>What waits in a session for a group that it left goes to the other members.</summary>
+    private void PassOn(Session session, SharedGroup group)
+    {
+        for (var left = session.Queue.Count; left > 0; left--)
+        {
+            TryDequeue(session, out var queued);
+            if (queued.Group == group)
+            {
+                GiveToGroup(queued, group);
+            }
+            else
+            {
+                QueuedBytes += queued.Message.Size;
+                session.Queue.Enqueue(queued);
+            }
+        }
+    }
+
+    private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
+    {
+        if (group.Choose(queued.Qos, except: null) is { } member && Math.Min(queued.Qos, member.Options.Qos) > 0)
+        {
+            var qos = Math.Min(queued.Qos, member.Options.Qos);
+            Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
+            Pump(member.Session);
+        }
+        else
+        {
+            Lane.Messages.Release(queued.Message);
+        }
+    }
+}

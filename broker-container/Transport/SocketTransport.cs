@@ -1,0 +1,130 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace IotHub.Broker.Transport;
+
+/// <summary>
+/// Serves one client over plain TCP: a zero-byte wait, then as many non-blocking reads as there is data; sends go out at once from the
+/// publishing thread and only wait for the socket when its buffer is full.
+/// </summary>
+public static class SocketTransport
+{
+    private const int ReceiveBufferSize = 64 * 1024;
+
+    /// <summary>Runs until the client is gone. Does not throw for what a client or the network does.</summary>
+    public static async Task Serve(MqttBroker broker, Socket socket)
+    {
+        socket.NoDelay = true;
+        socket.Blocking = false;
+        var channel = new SocketChannel(socket) { IsEncrypted = false, RemoteAddress = socket.RemoteEndPoint as IPEndPoint };
+        var connection = broker.Accept(channel);
+        if (connection is null)
+        {
+            channel.Close();
+            return;
+        }
+        try
+        {
+            await ReadLoop(broker, socket, connection).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The peer is gone, or we closed the socket under the read: both end the connection below.
+        }
+        finally
+        {
+            broker.Disconnected(connection);
+            channel.Close();
+        }
+    }
+
+    private static async Task ReadLoop(MqttBroker broker, Socket socket, Connection connection)
+    {
+        while (true)
+        {
+            await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+            var buffer = broker.Buffers.Rent(ReceiveBufferSize);
+            try
+            {
+                int read;
+                do
+                {
+                    read = socket.Receive(buffer, 0, ReceiveBufferSize, SocketFlags.None, out var error);
+                    if (error == SocketError.WouldBlock)
+                    {
+                        break;
+                    }
+                    if (error != SocketError.Success || read == 0
+                        || !await connection.Receive(buffer.AsMemory(0, read)).ConfigureAwait(false))
+                    {
+                        return;
+                    }
+                }
+                while (read == ReceiveBufferSize);
+            }
+            finally
+            {
+                broker.Buffers.Return(buffer);
+            }
+        }
+    }
+
+    private sealed class SocketChannel(Socket socket) : Channel
+    {
+        private int _closed;
+
+        public override bool Send(byte[] buffer, int count, Action done)
+        {
+            try
+            {
+                var sent = socket.Send(buffer, 0, count, SocketFlags.None, out var error);
+                if (sent == count || error is not (SocketError.Success or SocketError.WouldBlock))
+                {
+                    return true;
+                }
+                _ = SendRest(buffer, Math.Max(sent, 0), count, done);
+                return false;
+            }
+            catch (ObjectDisposedException)
+            {
+                return true;
+            }
+        }
+
+        private async Task SendRest(byte[] buffer, int sent, int count, Action done)
+        {
+            try
+            {
+                while (sent < count)
+                {
+                    sent += await socket.SendAsync(buffer.AsMemory(sent, count - sent), SocketFlags.None).ConfigureAwait(false);
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                Close();
+            }
+            done();
+        }
+
+        public override void FinishSending()
+        {
+            try
+            {
+                socket.Shutdown(SocketShutdown.Send);
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                Close();
+            }
+        }
+
+        public override void Close()
+        {
+            if (Interlocked.Exchange(ref _closed, 1) == 0)
+            {
+                socket.Dispose();
+            }
+        }
+    }
+}
