@@ -140,7 +140,11 @@ public sealed class LauncherTests
         ChildProcess.Signal(hub.Endpoints.Pids.Functions, "KILL");
 
         await Eventually.True(
-            () => LocalEndpoints.Read(hub.EndpointsFile).Pids.Functions is var pid && pid != hub.Endpoints.Pids.Functions && ChildProcess.IsAlive(pid),
+            () =>
+            {
+                var pid = LocalEndpoints.Read(hub.EndpointsFile).Pids.Functions;
+                return pid != hub.Endpoints.Pids.Functions && ChildProcess.IsAlive(pid);
+            },
             Soon);
         Assert.Equal(0, (await api.Get("hubs")).GetProperty("total_count").GetInt32());
     }
@@ -166,7 +170,8 @@ public sealed class LauncherTests
             () => terminal.Output);
         Assert.Contains("HTTP/1.1 200 OK", terminal.StandardOutput, StringComparison.Ordinal);
         var bucket = new BlobContainerClient(hub.Endpoints.StorageConnectionString, "messages");
-        await Eventually.True(async () => await bucket.ExistsAsync() && bucket.GetBlobs(new() { Prefix = "sigfox/A1234B/payload/" }).Any(), Soon);
+        await Eventually.True(
+            async () => await bucket.ExistsAsync() && bucket.GetBlobs(new() { Prefix = "sigfox/A1234B/payload/" }).Any(), Soon);
     }
 
     [Fact]

@@ -46,7 +46,10 @@ public sealed class MqttClientsOverEveryTransport(HubFixture fixture)
 
         var heard = new[] { await hearing.Next(), await hearing.Next(), await hearing.Next(), await hearing.Next() };
         Assert.Equal(
-            [("qos0/kitchen/state", "zero", 0), ("qos1/a/b/c", "one", 1), ("qos2/exactly/once", "two", 2), ("qos0/hall/state", "zero again", 0)],
+            [
+                ("qos0/kitchen/state", "zero", 0), ("qos1/a/b/c", "one", 1),
+                ("qos2/exactly/once", "two", 2), ("qos0/hall/state", "zero again", 0),
+            ],
             heard.Select(message => (message.Topic, message.Text, message.Qos)));
         Assert.DoesNotContain(heard, message => message.Retain);
     }

@@ -45,7 +45,8 @@ public sealed class SigfoxPosts(HubFixture fixture)
         Assert.Equal("Tutorial", call.Header("X-My-Header"));
         Assert.False(string.IsNullOrEmpty(call.Header("Idempotency-Key")));
         Assert.Matches(
-            new Regex(@"^all/myapp/A1234B/payload/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"), objects.Single(name => name.StartsWith("all/", StringComparison.Ordinal)));
+            new Regex(@"^all/myapp/A1234B/payload/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$"),
+            objects.Single(name => name.StartsWith("all/", StringComparison.Ordinal)));
         Assert.Contains("latest/myapp/A1234B/payload", objects);
         foreach (var name in objects)
         {
@@ -129,7 +130,9 @@ public sealed class SigfoxPosts(HubFixture fixture)
         var hearing = await clients.OfNewDevice(hub);
         await hearing.Subscribe("#");
 
-        Refused(HttpStatusCode.Unauthorized, "denied_authentication", await network.Post("t", Body, secret: rest.Secret[..^8] + "AAAAAAA9"));
+        var wrongKey = rest.Secret[..^8] + "AAAAAAA9";
+        Refused(HttpStatusCode.Unauthorized, "denied_authentication", await network.Post("t", Body, wrongKey));
+        Refused(HttpStatusCode.Unauthorized, "denied_authentication", await network.Post("t", Body, rest.Secret));
         Refused(HttpStatusCode.Unauthorized, "denied_authentication", await network.Post("t", Body, secret: "not a secret"));
         Refused(HttpStatusCode.Unauthorized, "denied_authentication", await network.Post("t", Body, secret: ""));
         Refused(HttpStatusCode.BadRequest, "invalid_arguments", await network.Post(null, Body));

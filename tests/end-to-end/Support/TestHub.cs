@@ -72,13 +72,18 @@ public sealed class TestHub(ManagementApi api, LocalEndpoints endpoints, Guid id
         });
 
     /// <summary>How this device connects with nothing but its id as client id, on a plain port.</summary>
-    public MqttLogin Login(TestDevice device, int version = 4, MqttTransport transport = MqttTransport.Tcp) => transport switch
+    public MqttLogin Login(TestDevice device, int version = 4, MqttTransport transport = MqttTransport.Tcp)
     {
-        MqttTransport.Tcp => new MqttLogin($"mqtt://{endpoints.Mqtt.Host}:{endpoints.Mqtt.Port}", version) { ClientId = $"{device.Id}" },
-        MqttTransport.WebSocket => new MqttLogin(endpoints.Mqtt.WsUrl, version) { ClientId = $"{device.Id}" },
-        MqttTransport.Tls => new MqttLogin($"mqtts://{endpoints.Mqtt.Host}:{endpoints.Mqtt.TlsPort}", version) { ClientId = $"{device.Id}" },
-        _ => new MqttLogin(endpoints.Mqtt.WssUrl, version) { ClientId = $"{device.Id}" },
-    };
+        var mqtt = endpoints.Mqtt;
+        var url = transport switch
+        {
+            MqttTransport.Tcp => $"mqtt://{mqtt.Host}:{mqtt.Port}",
+            MqttTransport.Tls => $"mqtts://{mqtt.Host}:{mqtt.TlsPort}",
+            MqttTransport.WebSocket => mqtt.WsUrl,
+            _ => mqtt.WssUrl,
+        };
+        return new MqttLogin(url, version) { ClientId = $"{device.Id}" };
+    }
 
     public async ValueTask DisposeAsync() => await api.Delete($"hubs/{id}?delete_devices=true");
 
