@@ -34,7 +34,7 @@ public sealed class MqttNetClient : IMqttTestClient
     public async Task<MqttConnected> Connect(MqttLogin login)
     {
         var answer = await _client.ConnectAsync(Options(login)).Within();
-        return new MqttConnected((int)answer.ResultCode, answer.IsSessionPresent);
+        return new MqttConnected(login.Version == 5 ? (int)answer.ResultCode : ReturnCode(answer.ResultCode), answer.IsSessionPresent);
     }
 
     public async Task<int> Subscribe(string filter, int qos = 0)
@@ -72,6 +72,18 @@ public sealed class MqttNetClient : IMqttTestClient
         }
         return ValueTask.CompletedTask;
     }
+
+    /// <summary>MQTTnet tells the return codes of MQTT 3.1.1 as reason codes of MQTT 5; this is what was on the wire.</summary>
+    private static int ReturnCode(MqttClientConnectResultCode told) => told switch
+    {
+        MqttClientConnectResultCode.Success => 0,
+        MqttClientConnectResultCode.UnsupportedProtocolVersion => 1,
+        MqttClientConnectResultCode.ClientIdentifierNotValid => 2,
+        MqttClientConnectResultCode.ServerUnavailable => 3,
+        MqttClientConnectResultCode.BadUserNameOrPassword => 4,
+        MqttClientConnectResultCode.NotAuthorized => 5,
+        _ => (int)told,
+    };
 
     private MqttClientOptions Options(MqttLogin login)
     {
