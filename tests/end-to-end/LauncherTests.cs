@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Azure.Storage.Blobs;
@@ -91,9 +92,9 @@ public sealed class LauncherTests
     public async Task A_port_in_use_is_one_sentence_and_exit_code_1()
     {
         using var data = new TempFolder("launcher");
-        using var holder = new TcpListener(System.Net.IPAddress.Loopback, FreePorts.Take());
+        using var holder = new TcpListener(IPAddress.Loopback, FreePorts.Take());
         holder.Start();
-        var taken = ((System.Net.IPEndPoint)holder.LocalEndpoint).Port;
+        var taken = ((IPEndPoint)holder.LocalEndpoint).Port;
 
         await using var launcher = LocalHub.Launch(["--data", data.Path, "--base-port", $"{taken - 1}"]);
 
@@ -117,36 +118,47 @@ public sealed class LauncherTests
     [Theory]
     [InlineData("Azurite")]
     [InlineData("broker")]
-    public async Task A_child_that_dies_is_one_sentence_and_ends_the_others(string name)
-    {
-        await using var hub = await LocalHub.Start();
-
-        ChildProcess.Signal(name == "broker" ? hub.Endpoints.Pids.Broker : hub.Endpoints.Pids.Azurite, "KILL");
-
-        Assert.Equal(1, await hub.Launcher.WaitForExit(Soon));
-        var said = hub.Launcher.StandardError.Split('\n', StringSplitOptions.RemoveEmptyEntries)[0];
-        Assert.Contains(name, said, StringComparison.OrdinalIgnoreCase);
-        Assert.DoesNotContain("   at ", hub.Launcher.Output, StringComparison.Ordinal);
-        Assert.All(Pids(hub.Endpoints), other => Assert.False(ChildProcess.IsAlive(other), $"process {other} is still there"));
-        Assert.False(File.Exists(hub.EndpointsFile));
-    }
-
-    [Fact]
-    public async Task A_function_app_that_dies_is_started_again_as_the_Functions_host_does()
+    [InlineData("function")]
+    public async Task A_child_that_dies_is_one_sentence_and_is_started_again(string name)
     {
         await using var hub = await LocalHub.Start();
         using var api = new ManagementApi(hub.Endpoints);
+        await using var testHub = await api.NewHub();
+        var device = await testHub.NewDevice();
+        var before = PidOf(name, hub.Endpoints);
 
-        ChildProcess.Signal(hub.Endpoints.Pids.Functions, "KILL");
+        ChildProcess.Signal(before, "KILL");
 
-        await Eventually.True(
-            () =>
-            {
-                var pid = LocalEndpoints.Read(hub.EndpointsFile).Pids.Functions;
-                return pid != hub.Endpoints.Pids.Functions && ChildProcess.IsAlive(pid);
-            },
-            Soon);
-        Assert.Equal(0, (await api.Get("hubs")).GetProperty("total_count").GetInt32());
+        await Eventually.True(() => IsBack(name, before, hub), Soon, () => hub.Logs);
+        await Eventually.Passes(async () =>
+        {
+            await using var clients = new MqttClients();
+            await clients.Connected(ClientKind.MqttNet, testHub.Login(device));
+            Assert.Equal(HttpStatusCode.OK, (await (await testHub.NewNetwork("rest")).Post("t", "works again")).Status);
+        });
+        Assert.DoesNotContain("   at ", hub.Launcher.Output, StringComparison.Ordinal);
+        if (name != "function")
+        {
+            var said = hub.Launcher.StandardError.Split('\n').Where(line => line.Contains("ended", StringComparison.Ordinal));
+            Assert.Contains(name, Assert.Single(said), StringComparison.OrdinalIgnoreCase);
+        }
+    }
+
+    [Fact]
+    public async Task A_child_that_dies_again_and_again_ends_all_of_it()
+    {
+        await using var hub = await LocalHub.Start();
+        for (var death = 1; death <= 6; death++)
+        {
+            var before = PidOf("broker", LocalEndpoints.Read(hub.EndpointsFile));
+            ChildProcess.Signal(before, "KILL");
+            await Eventually.True(() => hub.Launcher.HasExited || IsBack("broker", before, hub), Soon, () => hub.Logs);
+        }
+
+        Assert.Equal(1, await hub.Launcher.WaitForExit(Soon));
+        Assert.DoesNotContain("   at ", hub.Launcher.Output, StringComparison.Ordinal);
+        Assert.All(Pids(hub.Endpoints), pid => Assert.False(ChildProcess.IsAlive(pid), $"process {pid} is still there"));
+        Assert.False(File.Exists(hub.EndpointsFile));
     }
 
     [Fact]
@@ -203,6 +215,19 @@ public sealed class LauncherTests
         Assert.True(lines.Length == 1, launcher.Output);
         Assert.EndsWith(".", lines[0].TrimEnd(), StringComparison.Ordinal);
         return lines[0];
+    }
+
+    private static int PidOf(string child, LocalEndpoints endpoints) => child switch
+    {
+        "Azurite" => endpoints.Pids.Azurite,
+        "broker" => endpoints.Pids.Broker,
+        _ => endpoints.Pids.Functions,
+    };
+
+    private static bool IsBack(string child, int before, LocalHub hub)
+    {
+        var pid = PidOf(child, LocalEndpoints.Read(hub.EndpointsFile));
+        return pid != before && ChildProcess.IsAlive(pid);
     }
 
     private static int[] Pids(LocalEndpoints endpoints) => [endpoints.Pids.Azurite, endpoints.Pids.Functions, endpoints.Pids.Broker];
