@@ -126,6 +126,11 @@ public sealed class LauncherTests
         await using var testHub = await api.NewHub();
         var device = await testHub.NewDevice();
         var before = PidOf(name, hub.Endpoints);
+        if (name == "Azurite")
+        {
+            // It writes its tables to disk every few seconds only.
+            await Eventually.True(() => File.ReadAllText(TablesOnDisk(hub)).Contains($"{device.Id}", StringComparison.Ordinal));
+        }
 
         ChildProcess.Signal(before, "KILL");
 
@@ -223,6 +228,9 @@ public sealed class LauncherTests
         "broker" => endpoints.Pids.Broker,
         _ => endpoints.Pids.Functions,
     };
+
+    private static string TablesOnDisk(LocalHub hub) =>
+        Directory.GetFiles(hub.DataFolder, "__azurite_db_table__.json", SearchOption.AllDirectories).Single();
 
     private static bool IsBack(string child, int before, LocalHub hub)
     {
