@@ -163,15 +163,15 @@ public sealed class MqttBroker : IBrokerControl
         return outcome;
     }
 
-    public void RightsChanged(Guid hubId, Guid deviceId, Rights rights) => DoOn(hubId, hub => hub.ChangeRights(deviceId, rights));
+    public void RightsChanged(Guid hubId, Guid deviceId, Rights rights) => DoIfKnown(hubId, hub => hub.ChangeRights(deviceId, rights));
 
     public void DisconnectDevice(
         Guid hubId, Guid deviceId, ReasonCode reason, HubEvent? because, bool dropSessions, bool exceptCertified = false) =>
-        DoOn(hubId, hub => hub.Disconnect(
+        DoIfKnown(hubId, hub => hub.Disconnect(
             s => s.Key.DeviceId == deviceId && !(exceptCertified && s.Connection?.Channel.ClientCertificate is not null),
             reason, because, dropSessions));
 
-    public void DisconnectHub(Guid hubId, ReasonCode reason, HubEvent? because, bool dropEverything) => DoOn(hubId, hub =>
+    public void DisconnectHub(Guid hubId, ReasonCode reason, HubEvent? because, bool dropEverything) => DoIfKnown(hubId, hub =>
     {
         hub.Disconnect(_ => true, reason, because, dropEverything);
         if (dropEverything)
@@ -186,7 +186,7 @@ public sealed class MqttBroker : IBrokerControl
     public IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId)
     {
         var devices = new HashSet<Guid>();
-        DoOn(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
+        DoIfKnown(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
         return devices;
     }
 
@@ -197,6 +197,19 @@ public sealed class MqttBroker : IBrokerControl
     {
         var lane = LaneOf(hubId);
         Do(lane, () => step(HubOn(lane, hubId)));
+    }
+
+    // The backend's changes are told to every broker: those of hubs that have nothing here must leave nothing here.
+    private void DoIfKnown(Guid hubId, Action<Hub> step)
+    {
+        var lane = LaneOf(hubId);
+        Do(lane, () =>
+        {
+            if (lane.Hubs.TryGetValue(hubId, out var hub))
+            {
+                step(hub);
+            }
+        });
     }
 
     private static void Do(Lane lane, Action step)

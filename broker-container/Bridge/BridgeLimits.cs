@@ -39,7 +39,7 @@ public sealed record BridgeLimits
     /// <summary>Deliveries waiting for their queue, counted once per route.</summary>
     public int BufferedDeliveries { get; init; } = 100_000;
 
-    /// <summary>Payload and topic bytes waiting for the deliveries queue, counted once per route.</summary>
+    /// <summary>Payload and topic bytes waiting for the deliveries queue; routes that are owed the same message share its bytes.</summary>
     public long BufferedDeliveryBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>Batches on their way to the deliveries queue at the same time, never two of one route.</summary>

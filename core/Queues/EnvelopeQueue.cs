@@ -20,12 +20,19 @@ public sealed class EnvelopeQueue(IMessageQueue queue, IPayloads payloads)
     /// </summary>
     public static string PayloadName(Guid hubId, Guid messageId) => $"{hubId}/{messageId}";
 
+    /// <summary>
+    /// On its way to the broker a message has a blob of its own: the broker deletes it once the message is published, and by then the
+    /// same message may be owed to routes under the other name.
+    /// </summary>
+    public static string IngressPayloadName(Guid hubId, Guid messageId) => $"ingress/{hubId}/{messageId}";
+
     /// <exception cref="EnvelopeTooLargeException">It cannot be made to fit.</exception>
     /// <exception cref="QueueUnavailableException">Storage did not take it.</exception>
     public async Task Send(IngressEnvelope envelope, CancellationToken cancel = default)
     {
-        var body = await Fit(envelope.HubId, [envelope.Message], list => EnvelopeJson.Write(envelope with { Message = list[0] }), cancel)
-            .ConfigureAwait(false);
+        var body = await Fit(
+            id => IngressPayloadName(envelope.HubId, id), [envelope.Message],
+            list => EnvelopeJson.Write(envelope with { Message = list[0] }), cancel).ConfigureAwait(false);
         await queue.Send(body, default, cancel).ConfigureAwait(false);
     }
 
@@ -33,8 +40,9 @@ public sealed class EnvelopeQueue(IMessageQueue queue, IPayloads payloads)
     /// <param name="delay">How long it stays invisible.</param>
     public async Task Send(DeliveryEnvelope envelope, TimeSpan delay, CancellationToken cancel = default)
     {
-        var body = await Fit(envelope.HubId, envelope.Messages, list => EnvelopeJson.Write(envelope with { Messages = list }), cancel)
-            .ConfigureAwait(false);
+        var body = await Fit(
+            id => PayloadName(envelope.HubId, id), envelope.Messages,
+            list => EnvelopeJson.Write(envelope with { Messages = list }), cancel).ConfigureAwait(false);
         await queue.Send(body, delay, cancel).ConfigureAwait(false);
     }
 
@@ -47,7 +55,8 @@ public sealed class EnvelopeQueue(IMessageQueue queue, IPayloads payloads)
     };
 
     private async Task<byte[]> Fit(
-        Guid hubId, IReadOnlyList<EnvelopeMessage> messages, Func<IReadOnlyList<EnvelopeMessage>, byte[]> write, CancellationToken cancel)
+        Func<Guid, string> nameOf, IReadOnlyList<EnvelopeMessage> messages, Func<IReadOnlyList<EnvelopeMessage>, byte[]> write,
+        CancellationToken cancel)
     {
         var fitting = messages.ToList();
         while (true)
@@ -62,7 +71,7 @@ public sealed class EnvelopeQueue(IMessageQueue queue, IPayloads payloads)
             {
                 throw new EnvelopeTooLargeException(body.Length);
             }
-            var name = PayloadName(hubId, largest.Id);
+            var name = nameOf(largest.Id);
             await payloads.Put(name, payload, cancel).ConfigureAwait(false);
             fitting[fitting.IndexOf(largest)] = largest with { Payload = null, PayloadBlob = name };
         }

@@ -49,7 +49,14 @@ public sealed partial class Invocations(IServiceProvider services, ILogger<Invoc
         }
         catch (Exception e)
         {
-            Log.Failed(logger, e, function.Name);
+            if (StorageFailure.Reason(e) is { } reason)
+            {
+                Log.StorageFailed(logger, function.Name, reason);
+            }
+            else
+            {
+                Log.Failed(logger, e, function.Name);
+            }
             await Answer(context, StatusCodes.Status500InternalServerError, """{"error":"the function failed, see its log"}""");
         }
     }
@@ -94,5 +101,8 @@ public sealed partial class Invocations(IServiceProvider services, ILogger<Invoc
 
         [LoggerMessage(3, LogLevel.Error, "{Function}: failed")]
         public static partial void Failed(ILogger logger, Exception exception, string function);
+
+        [LoggerMessage(4, LogLevel.Warning, "{Function}: storage failed, the host will try again: {Reason}")]
+        public static partial void StorageFailed(ILogger logger, string function, string reason);
     }
 }

@@ -37,7 +37,7 @@ public sealed partial class StorageSetup(StorageAccount account, TimeProvider cl
             }
             catch (RegistryUnavailableException e)
             {
-                Log.NotYet(logger, e);
+                Log.NotYet(logger, StorageFailure.Reason(e)!);
                 await Task.Delay(pause, clock, stoppingToken);
             }
         }
@@ -45,7 +45,7 @@ public sealed partial class StorageSetup(StorageAccount account, TimeProvider cl
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "the storage account cannot be set up yet, trying again")]
-        public static partial void NotYet(ILogger logger, Exception exception);
+        [LoggerMessage(1, LogLevel.Warning, "the storage account cannot be set up yet, trying again: {Reason}")]
+        public static partial void NotYet(ILogger logger, string reason);
     }
 }

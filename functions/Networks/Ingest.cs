@@ -31,7 +31,7 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
         }
         catch (RegistryUnavailableException e)
         {
-            Log.RegistryUnavailable(logger, e);
+            Log.RegistryUnavailable(logger, StorageFailure.Reason(e)!);
             await IngestAnswer.Unavailable.Write(context);
         }
         catch (BadHttpRequestException e)
@@ -164,8 +164,8 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "registry not readable, a post was answered 503")]
-        public static partial void RegistryUnavailable(ILogger logger, Exception exception);
+        [LoggerMessage(1, LogLevel.Warning, "a post was answered 503, the registry is not readable: {Reason}")]
+        public static partial void RegistryUnavailable(ILogger logger, string reason);
 
         [LoggerMessage(2, LogLevel.Warning, "the broker does not answer: message {MessageId} of hub {HubId} waits on the ingress queue")]
         public static partial void Queued(ILogger logger, Guid messageId, Guid hubId);

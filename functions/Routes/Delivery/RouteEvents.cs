@@ -2,6 +2,7 @@ using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Core.Queues;
 using IotHub.Core.Storage;
+using IotHub.Functions.Hosting;
 
 namespace IotHub.Functions.Routes.Delivery;
 
@@ -29,7 +30,7 @@ public sealed partial class RouteEvents(
         }
         catch (RegistryUnavailableException e)
         {
-            Log.NotTold(logger, e, route.Id);
+            Log.NotTold(logger, route.Id, StorageFailure.Reason(e)!);
         }
     }
 
@@ -42,7 +43,7 @@ public sealed partial class RouteEvents(
         }
         catch (RegistryUnavailableException e)
         {
-            Log.NotTold(logger, e, route.Id);
+            Log.NotTold(logger, route.Id, StorageFailure.Reason(e)!);
         }
     }
 
@@ -78,8 +79,8 @@ public sealed partial class RouteEvents(
         [LoggerMessage(2, LogLevel.Information, "route {RouteId} of hub {HubId} delivers again")]
         public static partial void Recovered(ILogger logger, Guid routeId, Guid hubId);
 
-        [LoggerMessage(3, LogLevel.Warning, "route {RouteId}: its hub could not be told, storage does not answer")]
-        public static partial void NotTold(ILogger logger, Exception exception, Guid routeId);
+        [LoggerMessage(3, LogLevel.Warning, "route {RouteId}: its hub could not be told: {Reason}")]
+        public static partial void NotTold(ILogger logger, Guid routeId, string reason);
 
         [LoggerMessage(4, LogLevel.Warning, "route {RouteId}: the event was not published: {Outcome}")]
         public static partial void NotPublished(ILogger logger, Guid routeId, IntakeOutcome outcome);

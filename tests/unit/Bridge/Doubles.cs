@@ -1,3 +1,5 @@
+using IotHub.Core.Queues;
+using IotHub.Core.Queues.Memory;
 using IotHub.Core.Storage;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -27,4 +29,66 @@ internal sealed class LateFeed(IChangeFeed inner) : IChangeFeed
 internal static class Logging
 {
     public static ILogger<T> None<T>() => NullLogger<T>.Instance;
+}
+
+/// <summary>A queue in memory that can be down, or slow.</summary>
+internal sealed class FailingQueue(TimeProvider clock) : IMessageQueue
+{
+    private TaskCompletionSource? _hold;
+    private int _tries;
+
+    public MemoryQueue Inner { get; } = new(clock);
+    public bool Fails { get; set; }
+
+    /// <summary>Calls of <see cref="Send"/>, failed ones included.</summary>
+    public int Tries => _tries;
+
+    /// <summary>Sends wait until the returned action is called.</summary>
+    public Action Hold()
+    {
+        var hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _hold = hold;
+        return () =>
+        {
+            _hold = null;
+            hold.SetResult();
+        };
+    }
+
+    public async Task Send(ReadOnlyMemory<byte> body, TimeSpan delay = default, CancellationToken cancel = default)
+    {
+        Interlocked.Increment(ref _tries);
+        if (_hold is { } hold)
+        {
+            await hold.Task.WaitAsync(cancel);
+        }
+        ThrowWhenDown();
+        await Inner.Send(body, delay, cancel);
+    }
+
+    public Task<IReadOnlyList<QueuedMessage>> Receive(int maximum, TimeSpan hideFor, CancellationToken cancel = default)
+    {
+        ThrowWhenDown();
+        return Inner.Receive(maximum, hideFor, cancel);
+    }
+
+    public Task Delete(QueuedMessage message, CancellationToken cancel = default)
+    {
+        ThrowWhenDown();
+        return Inner.Delete(message, cancel);
+    }
+
+    public Task Return(QueuedMessage message, TimeSpan delay, CancellationToken cancel = default)
+    {
+        ThrowWhenDown();
+        return Inner.Return(message, delay, cancel);
+    }
+
+    private void ThrowWhenDown()
+    {
+        if (Fails)
+        {
+            throw new QueueUnavailableException("queue: no answer", new IOException());
+        }
+    }
 }

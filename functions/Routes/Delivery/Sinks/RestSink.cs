@@ -34,8 +34,8 @@ public sealed partial class RestSink(
         {
             return DeliveryOutcome.Impossible(Text("the topic has characters that no header can hold"));
         }
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(CallTimeLimit);
+        using var time = new CancellationTokenSource(CallTimeLimit, clock);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel, time.Token);
         try
         {
             using var request = Request(route, message);
