@@ -1,3 +1,4 @@
+using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
@@ -151,7 +152,7 @@ public sealed partial class Connection
             ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
         var session = Session!;
         End(problem.Reason, publishWill: true);
-        session.Hub.Raise(HubEvents.Error(_broker.Time, session.Key.DeviceId, text, PacketText.Of(firstByte, remainingLength)));
+        session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
     }
 
     /// <summary>Writes one acknowledgement. Under the lane.</summary>

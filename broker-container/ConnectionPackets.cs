@@ -1,3 +1,4 @@
+using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
@@ -8,7 +9,7 @@ namespace IotHub.Broker;
 /// <content>One method per packet kind that a connected client may send. All under the lane.</content>
 public sealed partial class Connection
 {
-    private readonly AckQueue _acks = new();
+    private AckQueue? _acks;
     private TopicEntry?[]? _aliases;
     private TopicEntry? _lastTopic;
     private TopicEntry? _allowedTopic;
@@ -63,7 +64,7 @@ public sealed partial class Connection
         Lane!.Counters.Published++;
         var topic = TopicOf(publish);
         var session = Session!;
-        if (publish.Qos > 0 && IsV5 && _acks.PubAcks + (session.IncomingQos2?.Count ?? 0) >= _broker.Limits.ReceiveMaximum
+        if (publish.Qos > 0 && IsV5 && (_acks?.PubAcks ?? 0) + (session.IncomingQos2?.Count ?? 0) >= _broker.Limits.ReceiveMaximum
             && session.IncomingQos2?.Contains(publish.PacketId) != true)
         {
             throw new MqttException(ReasonCode.ReceiveMaximumExceeded, "more open publishes than Receive Maximum [MQTT-3.3.4-7]");
@@ -124,7 +125,7 @@ public sealed partial class Connection
         }
         if (result == PublishResult.AwaitsStorage)
         {
-            held!.Begin(_acks.Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));
+            held!.Begin((_acks ??= new AckQueue()).Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));
             return;
         }
         AcknowledgePublish(publish, result switch
@@ -140,13 +141,13 @@ public sealed partial class Connection
     /// <summary>PUBACK or PUBREC, behind those that still wait. [MQTT-4.6.0-2] [MQTT-4.6.0-3]</summary>
     private void AcknowledgePublish(in Publish publish, ReasonCode reason)
     {
-        if (_acks.IsEmpty)
+        if (_acks is { IsEmpty: false } waiting)
         {
-            Acknowledge(AckOf(publish), publish.PacketId, reason);
+            waiting.Add(AckOf(publish), publish.PacketId, reason, isReady: true);
         }
         else
         {
-            _acks.Add(AckOf(publish), publish.PacketId, reason, isReady: true);
+            Acknowledge(AckOf(publish), publish.PacketId, reason);
         }
     }
 
@@ -192,12 +193,10 @@ public sealed partial class Connection
         }
         var session = Session;
         End(isRetain ? ReasonCode.RetainNotSupported : ReasonCode.QosNotSupported, publishWill: true);
-        session.Hub.Raise(HubEvents.Error(
-            _broker.Time,
-            session.Key.DeviceId,
-            isRetain ? "service level: publishing retained messages is forbidden on a shared hub"
-                : "service level: publishing QoS 2 messages is forbidden on a shared hub",
-            PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        var text = isRetain ? "service level: publishing retained messages is forbidden on a shared hub"
+            : "service level: publishing QoS 2 messages is forbidden on a shared hub";
+        session.Hub.Raise(HubEvents.OfDevice(
+            session.Key.DeviceId, text, _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
         return true;
     }
 
@@ -214,8 +213,8 @@ public sealed partial class Connection
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;
         }
-        Session.Hub.Raise(HubEvents.Error(
-            _broker.Time, Session.Key.DeviceId, $"unauthorized topic {topic.Text}", PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        Session.Hub.Raise(HubEvents.OfDevice(
+            Session.Key.DeviceId, $"unauthorized topic {topic.Text}", _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
         if (publish.Qos > 0)
         {
             AcknowledgePublish(publish, IsV5 ? ReasonCode.NotAuthorized : ReasonCode.Success);
@@ -312,7 +311,7 @@ public sealed partial class Connection
             _ticket = ticket;
             if (_isStored)
             {
-                connection._acks.Release(ticket, connection.Acknowledge);
+                connection._acks!.Release(ticket, connection.Acknowledge);
             }
         }
 
@@ -326,7 +325,7 @@ public sealed partial class Connection
                 _isStored = true;
                 if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
                 {
-                    connection._acks.Release(_ticket, connection.Acknowledge);
+                    connection._acks!.Release(_ticket, connection.Acknowledge);
                 }
             }
             finally

@@ -1,1 +1,63 @@
-return 0;
+using System.Runtime.InteropServices;
+using IotHub.Broker;
+using Microsoft.Extensions.Logging.Console;
+
+const int Failed = 1;
+
+BrokerOptions options;
+try
+{
+    options = BrokerOptions.Parse(args);
+}
+catch (StartException e)
+{
+    await Console.Error.WriteLineAsync($"IotHub.Broker: {e.Message}");
+    return Failed;
+}
+if (options.Help)
+{
+    Console.WriteLine(BrokerOptions.Usage);
+    return 0;
+}
+
+using var logging = LoggerFactory.Create(builder => builder
+    .SetMinimumLevel(options.LogLevel)
+    .AddFilter("Microsoft", options.LogLevel > LogLevel.Warning ? options.LogLevel : LogLevel.Warning)
+    // What fails at start is said by us, in one sentence.
+    .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None)
+    .AddSimpleConsole(console =>
+    {
+        console.SingleLine = true;
+        console.UseUtcTimestamp = true;
+        console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+        console.ColorBehavior = LoggerColorBehavior.Disabled;
+    })
+    .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
+
+using var stop = new CancellationTokenSource();
+using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+try
+{
+    await using var host = await BrokerHost.Start(options, BrokerSettings.FromEnvironment(), logging, TimeProvider.System, stop.Token);
+    Console.WriteLine(host.ReadyLine);
+    await Task.Delay(Timeout.InfiniteTimeSpan, stop.Token).ContinueWith(_ => { }, TaskScheduler.Default);
+    await host.Stop();
+    return 0;
+}
+catch (StartException e)
+{
+    await Console.Error.WriteLineAsync($"IotHub.Broker: {e.Message}");
+    return Failed;
+}
+catch (OperationCanceledException) when (stop.IsCancellationRequested)
+{
+    return 0;
+}
+
+void Stop(PosixSignalContext signal)
+{
+    // We end ourselves, in order; a second signal finds it under way.
+    signal.Cancel = true;
+    stop.Cancel();
+}

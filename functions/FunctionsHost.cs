@@ -36,6 +36,7 @@ public static class FunctionsHost
         builder.Services.AddIngest();
         builder.Services.AddDelivery();
         builder.Services.AddEvents();
+        builder.Services.AddManagementApi();
         storage(builder.Services);
 
         var app = builder.Build();
@@ -46,6 +47,7 @@ public static class FunctionsHost
         app.MapHealth();
         app.MapRestIngest();
         app.MapSigfoxIngest();
+        app.MapManagementApi();
         return app;
     }
 

@@ -17,8 +17,8 @@ public static class EventTexts
     public const string CleanSessionMandatory = "service level: \"clean session\" flag is mandatory to connect to a shared hub";
 }
 
-/// <summary>Makes hub events of severity error.</summary>
-internal static class HubEvents
+/// <summary>Makes hub events. Times are whole seconds, as the original has them.</summary>
+public static class HubEvents
 {
     public static HubEvent OfDevice(Guid deviceId, string text, TimeProvider clock, string? packet = null) =>
         Of(EventSource.Device, deviceId, text, clock, packet);
@@ -26,13 +26,21 @@ internal static class HubEvents
     public static HubEvent OfHub(Guid hubId, string text, TimeProvider clock, string? packet = null) =>
         Of(EventSource.Hub, hubId, text, clock, packet);
 
-    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet) => new()
+    /// <summary>Severity warning, about a hub or a device.</summary>
+    public static HubEvent Warning(EventSource source, Guid id, string text, TimeProvider clock) =>
+        Of(source, id, text, clock, null) with { Severity = "warning" };
+
+    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet)
     {
-        Time = clock.GetUtcNow(),
-        Severity = "error",
-        ObjectType = source == EventSource.Hub ? "hub" : "device",
-        ObjectId = id.ToString(),
-        Message = text,
-        Packet = packet,
-    };
+        var now = clock.GetUtcNow();
+        return new HubEvent
+        {
+            Time = now.AddTicks(-(now.Ticks % TimeSpan.TicksPerSecond)),
+            Severity = "error",
+            ObjectType = source == EventSource.Hub ? "hub" : "device",
+            ObjectId = id.ToString(),
+            Message = text,
+            Packet = packet,
+        };
+    }
 }

@@ -79,9 +79,15 @@ public sealed record BridgeLimits
     /// <summary>Payload of a message from outside (Scaleway IoT reference, 4 MiB).</summary>
     public int PayloadBytes { get; init; } = 4 * 1024 * 1024;
 
-    /// <summary>Posts to the internal endpoint whose bodies are in memory at the same time.</summary>
-    public int ConcurrentPosts { get; init; } = 16;
+    /// <summary>Bytes of posts to the internal endpoint that are being read or published; more are told to come back.</summary>
+    public long PostedBytes { get; init; } = 64L * 1024 * 1024;
 
-    /// <summary>Posts waiting for their turn; more are told to come back.</summary>
-    public int WaitingPosts { get; init; } = 512;
+    /// <summary>Connections of the internal endpoint: function instances with a few each.</summary>
+    public int InternalConnections { get; init; } = 2_000;
+
+    /// <summary>A topic of 32 KB, percent-encoded, and the other headers.</summary>
+    public int InternalHeaderBytes { get; init; } = 128 * 1024;
+
+    /// <summary>A message of a hub that is switched off stays on the ingress queue, and is tried again so often.</summary>
+    public TimeSpan IngressRetryWhenHubIsOff { get; init; } = TimeSpan.FromSeconds(60);
 }

@@ -120,10 +120,16 @@ public sealed partial class ChangeFeed
 
     private async Task Follow(CancellationToken cancel)
     {
-        while (!cancel.IsCancellationRequested)
+        try
         {
-            await Poll(cancel);
-            await Pause(_limits.FeedInterval, cancel);
+            while (true)
+            {
+                await Poll(cancel);
+                await Task.Delay(_limits.FeedInterval, _clock, cancel);
+            }
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
         }
     }
 
@@ -140,17 +146,6 @@ public sealed partial class ChangeFeed
                 await Task.WhenAny(_wake.Reader.ReadAsync(either.Token).AsTask(), sleep);
                 await either.CancelAsync();
             }
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-        }
-    }
-
-    private async Task Pause(TimeSpan time, CancellationToken cancel)
-    {
-        try
-        {
-            await Task.Delay(time, _clock, cancel);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {

@@ -1,9 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Topics;
+using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Sessions;
@@ -114,7 +116,7 @@ public sealed partial class Hub
         {
             // Set first: the event may match a route as well.
             _isRouteBufferFull = true;
-            Raise(HubEvents.Warning(Broker.Time, "hub", Id.ToString(), "messages for routes are refused: the buffer is full"));
+            Raise(HubEvents.Warning(EventSource.Hub, Id, "messages for routes are refused: the buffer is full", Broker.Time));
         }
         _isRouteBufferFull = !taken;
         return taken;
@@ -278,7 +280,7 @@ public sealed partial class Hub
             {
                 session.IsDropping = true;
                 Raise(HubEvents.Warning(
-                    Broker.Time, "device", session.Key.DeviceId.ToString(), "messages are dropped: the queue of the session is full"));
+                    EventSource.Device, session.Key.DeviceId, "messages are dropped: the queue of the session is full", Broker.Time));
             }
             return;
         }
@@ -288,7 +290,8 @@ public sealed partial class Hub
 
     private bool TryDequeue(Session session, out QueuedMessage queued)
     {
-        if (!session.Queue.TryDequeue(out queued))
+        queued = default;
+        if (!session.HasQueued || !session.Queue.TryDequeue(out queued))
         {
             return false;
         }
@@ -304,15 +307,16 @@ public sealed partial class Hub
         {
             return;
         }
-        while (!connection.IsOutboxFull && session.Resend.Count > 0 && connection.Outstanding < connection.SendWindow)
+        while (!connection.IsOutboxFull && session.HasResend && connection.Outstanding < connection.SendWindow)
         {
             SendAgain(session, connection, session.Resend.Dequeue());
         }
-        while (session.Resend.Count == 0 && !connection.IsOutboxFull && session.Queue.TryPeek(out var next)
+        while (session.HasQueued && !session.HasResend && !connection.IsOutboxFull && session.Queue.TryPeek(out var next)
             && (next.Qos == 0 || connection.Outstanding < connection.SendWindow))
         {
             TryDequeue(session, out _);
-            if (!next.Message.HasExpired(Lane.Now) && (session.Rights.Unfiltered || session.Rights.MayReceive(Encoding.UTF8.GetString(next.Message.Topic))))
+            if (!next.Message.HasExpired(Lane.Now)
+                && (session.Rights.Unfiltered || session.Rights.MayReceive(Encoding.UTF8.GetString(next.Message.Topic))))
             {
                 SendQueued(session, connection, next);
             }

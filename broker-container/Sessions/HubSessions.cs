@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
@@ -10,6 +11,14 @@ namespace IotHub.Broker.Sessions;
 /// <content>Sessions: opening, taking over, ending.</content>
 public sealed partial class Hub
 {
+    private readonly Dictionary<Guid, DeviceCounts> _devices = [];
+
+    private struct DeviceCounts
+    {
+        public int Sessions;
+        public int Connections;
+    }
+
     /// <summary>
     /// Opens the session of a client that has been let in: ends an older connection of it, then resumes or starts anew.
     /// [MQTT-3.1.4-3] [MQTT-3.1.2-4] [MQTT-3.1.2-5]
@@ -33,14 +42,17 @@ public sealed partial class Hub
         var wasPresent = session is not null;
         if (session is null)
         {
-            if (Sessions.Keys.Count(k => k.DeviceId == key.DeviceId) >= Limits.SessionsPerDeviceMaximum)
+            ref var device = ref CollectionsMarshal.GetValueRefOrAddDefault(_devices, key.DeviceId, out _);
+            if (device.Sessions >= Limits.SessionsPerDeviceMaximum)
             {
                 return null;
             }
+            device.Sessions++;
             session = new Session(this, key, rights);
             Sessions.Add(key, session);
         }
         session.Connection = connection;
+        CollectionsMarshal.GetValueRefOrNullRef(_devices, key.DeviceId).Connections++;
         // A reader that was resumed may have other rights than before.
         if (!ReferenceEquals(session.Rights, rights) && wasPresent)
         {
@@ -57,11 +69,14 @@ public sealed partial class Hub
     /// <summary>Puts the open exchanges of a resumed session up for resending, before anything new. [MQTT-4.4.0-1] [MQTT-4.6.0-1]</summary>
     public void Resume(Session session)
     {
-        session.Resend.Clear();
-        foreach (var id in session.InFlight.IdsInOrder())
+        if (session.HasInFlight)
         {
-            session.InFlight.Find(id).IsSent = false;
-            session.Resend.Enqueue(id);
+            session.Resend.Clear();
+            foreach (var id in session.InFlight.IdsInOrder())
+            {
+                session.InFlight.Find(id).IsSent = false;
+                session.Resend.Enqueue(id);
+            }
         }
         Pump(session);
     }
@@ -71,7 +86,11 @@ public sealed partial class Hub
     {
         var connection = session.Connection!;
         session.Connection = null;
-        session.Resend.Clear();
+        CollectionsMarshal.GetValueRefOrNullRef(_devices, session.Key.DeviceId).Connections--;
+        if (session.HasResend)
+        {
+            session.Resend.Clear();
+        }
         DropQos0(session);
         if (publishWill && connection.Connect.Will is { } will)
         {
@@ -99,14 +118,19 @@ public sealed partial class Hub
         }
     }
 
-    public bool IsConnected(Guid deviceId) => Sessions.Any(s => s.Key.DeviceId == deviceId && s.Value.Connection is not null);
+    public bool IsConnected(Guid deviceId) => _devices.TryGetValue(deviceId, out var device) && device.Connections > 0;
 
     /// <summary>Ends a session for good: a will that waited is published, what was given to it by a group goes to other members.</summary>
     public void Drop(Session session)
     {
         Sessions.Remove(session.Key);
+        ref var device = ref CollectionsMarshal.GetValueRefOrNullRef(_devices, session.Key.DeviceId);
+        if (--device.Sessions == 0)
+        {
+            _devices.Remove(session.Key.DeviceId);
+        }
         var left = new List<(SharedGroup Group, QueuedMessage Message)>();
-        foreach (var id in session.InFlight.IdsInOrder())
+        foreach (var id in session.HasInFlight ? session.InFlight.IdsInOrder() : [])
         {
             ref var entry = ref session.InFlight.Find(id);
             if (entry.Message is { } message)
@@ -150,7 +174,7 @@ public sealed partial class Hub
     /// <summary>Messages of QoS 0 wait only for a slow socket, not for an absent client.</summary>
     private void DropQos0(Session session)
     {
-        for (var left = session.Queue.Count; left > 0; left--)
+        for (var left = session.HasQueued ? session.Queue.Count : 0; left > 0; left--)
         {
             TryDequeue(session, out var queued);
             if (queued.Qos == 0)
@@ -177,7 +201,7 @@ public sealed partial class Hub
     {
         if (!session.Rights.MayPublish(will.Topic))
         {
-            Raise(HubEvents.Error(Broker.Time, session.Key.DeviceId, $"unauthorized topic {will.Topic}", null));
+            Raise(HubEvents.OfDevice(session.Key.DeviceId, $"unauthorized topic {will.Topic}", Broker.Time, null));
             return;
         }
         if (Resolve(Encoding.UTF8.GetBytes(will.Topic)) is not { } topic)

@@ -1,4 +1,5 @@
 using System.Text;
+using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Topics;
@@ -26,13 +27,13 @@ public sealed partial class Hub
         }
         if (!session.Rights.MaySubscribe(topicFilter))
         {
-            Raise(HubEvents.Error(Broker.Time, session.Key.DeviceId, $"unauthorized topic {topicFilter}", packetText));
+            Raise(HubEvents.OfDevice(session.Key.DeviceId, $"unauthorized topic {topicFilter}", Broker.Time, packetText));
             return (ReasonCode.NotAuthorized, null);
         }
         if (session.Rights.Plan.Qos0SubscribeOnly && entry.Options.Qos > 0)
         {
-            Raise(HubEvents.Error(
-                Broker.Time, session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", packetText));
+            Raise(HubEvents.OfDevice(
+                session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", Broker.Time, packetText));
             return (ReasonCode.NotAuthorized, null);
         }
         var isNew = !session.Subscriptions.TryGetValue(entry.Filter, out var subscription);
@@ -99,7 +100,7 @@ public sealed partial class Hub
     /// <summary>What waits in a session for a group that it left goes to the other members.</summary>
     private void PassOn(Session session, SharedGroup group)
     {
-        for (var left = session.Queue.Count; left > 0; left--)
+        for (var left = session.HasQueued ? session.Queue.Count : 0; left > 0; left--)
         {
             TryDequeue(session, out var queued);
             if (queued.Group == group)

@@ -14,19 +14,28 @@ public readonly record struct SessionKey(Guid DeviceId, string ClientId);
 /// <remarks>Online while <see cref="Connection"/> is set, else waiting until <see cref="ExpiresAt"/>; gone when the hub has dropped it.</remarks>
 public sealed class Session(Hub hub, SessionKey key, Rights rights)
 {
+    private InFlight? _inFlight;
+    private MessageQueue? _queue;
+    private Queue<ushort>? _resend;
+
     public Hub Hub { get; } = hub;
     public SessionKey Key { get; } = key;
     public Rights Rights { get; set; } = rights;
     public Connection? Connection { get; set; }
     public Dictionary<string, Subscription> Subscriptions { get; } = new(StringComparer.Ordinal);
-    public InFlight InFlight { get; } = new();
-    public MessageQueue Queue { get; } = new();
+
+    /// <summary>Made on first use, as the two below: most sessions of a fleet never have anything open or waiting.</summary>
+    public InFlight InFlight => _inFlight ??= new InFlight();
+    public bool HasInFlight => _inFlight is { Count: > 0 };
+    public MessageQueue Queue => _queue ??= new MessageQueue();
+    public bool HasQueued => _queue is { Count: > 0 };
 
     /// <summary>Packet ids of QoS 2 messages that came and are not released yet. [MQTT-4.3.3-10]</summary>
     public HashSet<ushort>? IncomingQos2 { get; set; }
 
     /// <summary>Open exchanges that a new connection has to send again, oldest first; sent as its window allows.</summary>
-    public Queue<ushort> Resend { get; } = new(0);
+    public Queue<ushort> Resend => _resend ??= new Queue<ushort>();
+    public bool HasResend => _resend is { Count: > 0 };
 
     public uint ExpirySeconds { get; set; }
 
@@ -43,5 +52,5 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     /// <summary>Can a message of this quality go to the client right away?</summary>
     public bool CanTakeNow(byte qos) => Connection is { } c && (qos == 0
         ? !c.IsOutboxFull
-        : Queue.Count == 0 && Resend.Count == 0 && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
+        : !HasQueued && !HasResend && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
 }

@@ -24,7 +24,10 @@ public sealed record Hub
     public bool DisableEvents { get; init; }
     public string EventsTopicPrefix { get; init; } = DefaultEventsTopicPrefix;
     public bool EnableDeviceAutoProvisioning { get; init; }
-    public string? TwinsGraphitePushUri { get; init; }
+
+    /// <summary>Where twins are pushed to, sealed since the address may hold a password; null when unset.</summary>
+    public string? SealedTwinsGraphitePushUri { get; init; }
+
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
 

@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
 using IotHub.Core.Messages;
+using IotHub.Core.Storage;
 
 namespace IotHub.Core.Queues;
 
@@ -28,6 +31,9 @@ public sealed class BrokerClient : IDisposable
 {
     /// <summary>A poster waits for us: after this the message takes the way over the queue.</summary>
     public static readonly TimeSpan PublishTimeLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>The change feed tells the broker anyway; a nudge is not worth a longer wait of the one who made the change.</summary>
+    public static readonly TimeSpan NudgeTimeLimit = TimeSpan.FromMilliseconds(500);
 
     private readonly HttpClient _http;
 
@@ -74,6 +80,25 @@ public sealed class BrokerClient : IDisposable
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
             return BrokerAnswer.None;
+        }
+    }
+
+    /// <summary>Says that something of a hub has changed, so that the broker need not wait for its next look. Never throws; may be lost.</summary>
+    public async Task Nudge(Guid hubId, ChangedKind kind, Guid id)
+    {
+        using var limit = new CancellationTokenSource(NudgeTimeLimit);
+        try
+        {
+            var change = new JsonObject { ["hub_id"] = hubId, ["kind"] = kind.ToString().ToLowerInvariant(), ["id"] = id };
+            using var request = new HttpRequestMessage(HttpMethod.Post, "internal/changes")
+            {
+                Content = new StringContent(change.ToJsonString(), Encoding.UTF8, "application/json"),
+            };
+            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            // The broker is away: it reads the feed when it is back.
         }
     }
 

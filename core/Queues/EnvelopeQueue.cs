@@ -47,10 +47,11 @@ public sealed class EnvelopeQueue(IMessageQueue queue, IPayloads payloads)
     }
 
     /// <returns>Null when the payload's blob is gone.</returns>
-    public async Task<ReadOnlyMemory<byte>?> PayloadOf(EnvelopeMessage message, CancellationToken cancel = default) => message switch
+    public async Task<byte[]?> PayloadOf(EnvelopeMessage message, CancellationToken cancel = default) => message switch
     {
         { Payload: { } inline } => inline,
-        { PayloadBlob: { } name } => await payloads.Get(name, MaximumPayloadBytes, cancel).ConfigureAwait(false) is { } bytes ? bytes : null,
+        // An array: a null one made a ReadOnlyMemory on the way would be an empty payload, not a missing one.
+        { PayloadBlob: { } name } => await payloads.Get(name, MaximumPayloadBytes, cancel).ConfigureAwait(false),
         _ => throw new FormatException($"message {message.Id} of an envelope has neither a payload nor a payload blob"),
     };
 

@@ -68,6 +68,7 @@ public interface IApiKeys
 {
     Task Create(ApiKey key, CancellationToken cancel = default);
     Task<ApiKey?> FindBySecretHash(string secretHash, CancellationToken cancel = default);
+    IAsyncEnumerable<ApiKey> All(CancellationToken cancel = default);
     IAsyncEnumerable<ApiKey> OfOrganization(Guid organizationId, CancellationToken cancel = default);
     Task<bool> Delete(string accessKey, CancellationToken cancel = default);
 }

@@ -12,6 +12,7 @@ public sealed class RecordingBroker : IBrokerControl
     private readonly ConcurrentQueue<Call> _calls = new();
     private readonly ConcurrentDictionary<Guid, HubSettings> _settings = new();
     private readonly ConcurrentDictionary<Guid, byte> _messageIds = new();
+    private Task _hold = Task.CompletedTask;
 
     public abstract record Call(Guid HubId);
 
@@ -37,7 +38,19 @@ public sealed class RecordingBroker : IBrokerControl
 
     public void Forget() => _calls.Clear();
 
-    public Task<IngestOutcome> Publish(Guid hubId, DeviceMessage message, Guid? exceptRoute, CancellationToken cancel)
+    /// <summary>Publishes are not safe, and not answered, until the returned action is called.</summary>
+    public Action HoldPublishes()
+    {
+        var hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _hold = hold.Task;
+        return () =>
+        {
+            _hold = Task.CompletedTask;
+            hold.SetResult();
+        };
+    }
+
+    public async Task<IngestOutcome> Publish(Guid hubId, DeviceMessage message, Guid? exceptRoute, CancellationToken cancel)
     {
         if (!_settings.ContainsKey(hubId))
         {
@@ -45,18 +58,19 @@ public sealed class RecordingBroker : IBrokerControl
         }
         if (Answer is { } answer)
         {
-            return Task.FromResult(answer);
+            return answer;
         }
         if (!TopicFilter.IsValidName(message.Topic))
         {
-            return Task.FromResult(IngestOutcome.TopicInvalid);
+            return IngestOutcome.TopicInvalid;
         }
         if (!_messageIds.TryAdd(message.Id, 0))
         {
-            return Task.FromResult(IngestOutcome.Duplicate);
+            return IngestOutcome.Duplicate;
         }
         _calls.Enqueue(new Published(hubId, message, exceptRoute));
-        return Task.FromResult(IngestOutcome.Accepted);
+        await _hold.WaitAsync(cancel);
+        return IngestOutcome.Accepted;
     }
 
     public void RightsChanged(Guid hubId, Guid deviceId, Rights rights) => _calls.Enqueue(new RightsSwapped(hubId, deviceId, rights));

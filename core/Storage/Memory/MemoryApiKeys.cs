@@ -31,20 +31,10 @@ public sealed class MemoryApiKeys : IApiKeys
         }
     }
 
-    public async IAsyncEnumerable<ApiKey> OfOrganization(Guid organizationId, [EnumeratorCancellation] CancellationToken cancel = default)
-    {
-        await Task.CompletedTask;
-        List<ApiKey> keys;
-        lock (_lock)
-        {
-            keys = [.. _byHash.Values.Where(key => key.OrganizationId == organizationId).OrderBy(key => key.AccessKey, StringComparer.Ordinal)];
-        }
-        foreach (var key in keys)
-        {
-            cancel.ThrowIfCancellationRequested();
-            yield return key;
-        }
-    }
+    public IAsyncEnumerable<ApiKey> All(CancellationToken cancel = default) => Where(_ => true, cancel);
+
+    public IAsyncEnumerable<ApiKey> OfOrganization(Guid organizationId, CancellationToken cancel = default) =>
+        Where(key => key.OrganizationId == organizationId, cancel);
 
     public Task<bool> Delete(string accessKey, CancellationToken cancel = default)
     {
@@ -53,6 +43,21 @@ public sealed class MemoryApiKeys : IApiKeys
         {
             var key = _byHash.Values.FirstOrDefault(candidate => candidate.AccessKey == accessKey);
             return Task.FromResult(key is not null && _byHash.Remove(key.SecretHash));
+        }
+    }
+
+    private async IAsyncEnumerable<ApiKey> Where(Func<ApiKey, bool> wanted, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        await Task.CompletedTask;
+        List<ApiKey> keys;
+        lock (_lock)
+        {
+            keys = [.. _byHash.Values.Where(wanted).OrderBy(key => key.AccessKey, StringComparer.Ordinal)];
+        }
+        foreach (var key in keys)
+        {
+            cancel.ThrowIfCancellationRequested();
+            yield return key;
         }
     }
 }

@@ -33,16 +33,11 @@ public sealed class TableApiKeys(TableServiceClient tables) : IApiKeys
     public async Task<ApiKey?> FindBySecretHash(string secretHash, CancellationToken cancel = default) =>
         await _keys.Find(secretHash, KeyRow, cancel) is { } row ? Rows.Read<ApiKey>(row) : null;
 
-    public async IAsyncEnumerable<ApiKey> OfOrganization(Guid organizationId, [EnumeratorCancellation] CancellationToken cancel = default)
-    {
-        await foreach (var row in _keys.Query(Rows.OfPartition(Organization(organizationId)), cancel: cancel))
-        {
-            if (row.GetString(SecretHash) is { } hash && await FindBySecretHash(hash, cancel) is { } key)
-            {
-                yield return key;
-            }
-        }
-    }
+    public IAsyncEnumerable<ApiKey> All(CancellationToken cancel = default) => Indexed(
+        TableClient.CreateQueryFilter($"PartitionKey ge {Access("")} and PartitionKey lt {"access;"}"), cancel);
+
+    public IAsyncEnumerable<ApiKey> OfOrganization(Guid organizationId, CancellationToken cancel = default) =>
+        Indexed(Rows.OfPartition(Organization(organizationId)), cancel);
 
     public async Task<bool> Delete(string accessKey, CancellationToken cancel = default)
     {
@@ -55,6 +50,17 @@ public sealed class TableApiKeys(TableServiceClient tables) : IApiKeys
         await _keys.Delete(Organization(index.GetGuid(OrganizationId) ?? Guid.Empty), accessKey, cancel);
         await _keys.Delete(Access(accessKey), KeyRow, cancel);
         return wasThere;
+    }
+
+    private async IAsyncEnumerable<ApiKey> Indexed(string filter, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        await foreach (var row in _keys.Query(filter, cancel: cancel))
+        {
+            if (row.GetString(SecretHash) is { } hash && await FindBySecretHash(hash, cancel) is { } key)
+            {
+                yield return key;
+            }
+        }
     }
 
     private static string Access(string accessKey) => "access:" + accessKey;

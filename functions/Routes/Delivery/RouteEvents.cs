@@ -52,8 +52,7 @@ public sealed partial class RouteEvents(
         var now = clock.GetUtcNow();
         var happened = new HubEvent
         {
-            // RFC 3339 with whole seconds, as the original writes it.
-            Time = new DateTimeOffset(now.UtcTicks - (now.UtcTicks % TimeSpan.TicksPerSecond), TimeSpan.Zero),
+            Time = now,
             Severity = EventTopics.Name(EventSeverity.Error),
             ObjectType = EventTopics.Name(EventSource.Route),
             ObjectId = route.Id.ToString(),

@@ -126,6 +126,58 @@ internal sealed class TestFunctions : IAsyncDisposable
         return route;
     }
 
+    /// <summary>Puts a batch for a route on the deliveries queue, as the broker does.</summary>
+    public Task Owe(Route route, params DeviceMessage[] messages) => new EnvelopeQueue(Deliveries, Payloads).Send(
+        new DeliveryEnvelope
+        {
+            HubId = route.HubId,
+            RouteId = route.Id,
+            CreatedAt = Clock.GetUtcNow(),
+            Messages =
+            [
+                .. messages.Select(message => new EnvelopeMessage
+                {
+                    Id = message.Id,
+                    Topic = message.Topic,
+                    Payload = message.Payload.ToArray(),
+                    Retain = message.Retain,
+                    ReceivedAt = message.ReceivedAt,
+                }),
+            ],
+        },
+        TimeSpan.Zero);
+
+    public DeviceMessage Message(string topic, string payload = "payload", bool retain = false) =>
+        new(Guid.NewGuid(), topic, System.Text.Encoding.UTF8.GetBytes(payload), retain, Clock.GetUtcNow());
+
+    /// <summary>What the host does once: takes what is visible on the deliveries queue and invokes the function with each.</summary>
+    /// <returns>How many messages it took; each invocation has to succeed.</returns>
+    public async Task<int> DeliverOnce()
+    {
+        var taken = await Deliveries.Receive(32, TimeSpan.FromMinutes(10));
+        foreach (var message in taken)
+        {
+            var body = $$$"""{"Data":{"message":"{{{Convert.ToBase64String(message.Body!.Value.Span)}}}"},"Metadata":{}}""";
+            using var answer = await Http.PostAsync(new Uri("/DeliverRoutes", UriKind.Relative), new StringContent(body));
+            Xunit.Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+            await Deliveries.Delete(message);
+        }
+        return taken.Count;
+    }
+
+    /// <summary>The host over time: delivers, and moves the clock to where something is due, until the queue is empty.</summary>
+    public async Task DeliverAll(int maximumSeconds = 1_000_000)
+    {
+        for (var seconds = 0; Deliveries.Count > 0; seconds += 10)
+        {
+            Xunit.Assert.True(seconds < maximumSeconds, "the deliveries queue does not get empty");
+            if (await DeliverOnce() == 0)
+            {
+                Clock.Advance(TimeSpan.FromSeconds(10));
+            }
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

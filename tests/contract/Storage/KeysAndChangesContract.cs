@@ -24,6 +24,7 @@ public abstract class KeysAndChangesContract
         Assert.Equal(first, await keys.FindBySecretHash(first.SecretHash));
         Assert.Null(await keys.FindBySecretHash("another"));
         Assert.Equal([first, second], await keys.OfOrganization(organization).ToList());
+        Assert.Equal(3, (await keys.All().ToList()).Count);
         Assert.True(await keys.Delete(first.AccessKey));
         Assert.False(await keys.Delete(first.AccessKey));
         Assert.Null(await keys.FindBySecretHash(first.SecretHash));

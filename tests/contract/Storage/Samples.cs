@@ -19,7 +19,7 @@ internal static class Samples
         DisableEvents = true,
         EventsTopicPrefix = "my/events",
         EnableDeviceAutoProvisioning = true,
-        TwinsGraphitePushUri = "https://example.com/metrics",
+        SealedTwinsGraphitePushUri = "sealed too",
         CreatedAt = When,
         UpdatedAt = When.AddSeconds(1),
         CaCertificatePem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",

@@ -49,6 +49,11 @@ public static class Packet
         return Whole(0x10, [.. body]);
     }
 
+    /// <summary>A CONNECT of 5.0 with these flags, properties and payload, whatever they mean.</summary>
+    /// <param name="propertiesHex">Without their length.</param>
+    public static byte[] RawConnect(string flagsHex, string payloadHex, string propertiesHex = "") => Whole(
+        0x10, [.. Text("MQTT"), 5, .. Hex.Read(flagsHex), 0, 60, .. WithLength(Hex.Read(propertiesHex)), .. Hex.Read(payloadHex)]);
+
     public static byte[] Publish(
         string topic, string payload, byte qos = 0, ushort id = 0, bool retain = false, bool dup = false, bool isV5 = true, byte[]? properties = null)
     {

@@ -82,16 +82,36 @@ public sealed class RawClient(Stream stream, IDisposable owner) : IAsyncDisposab
         Assert.True(packet is null, $"expected a close, got {(packet is null ? "" : Hex.Write(packet))}");
     }
 
-    /// <summary>5.0: DISCONNECT with this reason, then a close. 3.1.1: a close alone.</summary>
-    public async Task ExpectDisconnect(byte reason)
+    /// <summary>5.0: DISCONNECT with one of these reasons, then a close. 3.1.1: a close alone.</summary>
+    public async Task ExpectDisconnect(params byte[] reasons)
     {
         if (IsV5)
         {
             var packet = await Next();
-            Assert.True(packet[0] == 0xE0 && packet.Length > 2 && packet[2] == reason, $"expected DISCONNECT {reason:X2}, got {Hex.Write(packet)}");
+            Assert.True(
+                packet[0] == 0xE0 && packet.Length > 2 && reasons.Contains(packet[2]),
+                $"expected DISCONNECT {Hex.Write(reasons)}, got {Hex.Write(packet)}");
         }
         await ExpectClosed();
     }
+
+    /// <summary>The server closes; before that it may send a CONNACK of 5.0 with one of these codes, and nothing else.</summary>
+    /// <returns>The CONNACK, or null.</returns>
+    public async Task<byte[]?> ExpectRefused(params byte[] codes)
+    {
+        if (await TryNext() is not { } packet)
+        {
+            return null;
+        }
+        Assert.True(
+            packet[0] == 0x20 && packet.Length >= 5 && packet[2] == 0 && codes.Contains(packet[3]),
+            $"expected a close or CONNACK {Hex.Write(codes)}, got {Hex.Write(packet)}");
+        await ExpectClosed();
+        return packet;
+    }
+
+    /// <summary>The next packet is an answer of 5.0, taken apart.</summary>
+    public async Task<ReceivedAnswer> NextAnswer() => ReceivedAnswer.Read(await Next());
 
     /// <summary>Nothing else came before the answer to a PINGREQ.</summary>
     public async Task ExpectNothing()

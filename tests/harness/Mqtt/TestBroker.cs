@@ -2,6 +2,7 @@ using System.Net;
 using IotHub.Broker;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
+using IotHub.Broker.Sessions;
 using IotHub.Broker.Transport;
 using IotHub.Core.Messages;
 using Xunit;
@@ -67,6 +68,25 @@ public sealed class TestBroker : IAsyncDisposable
     {
         (_manualTime ?? throw new InvalidOperationException("this broker runs on real time")).Advance(by);
         Broker.Tick();
+    }
+
+    /// <summary>Waits until the broker has seen that this client is gone; its session may be kept or not.</summary>
+    public Task Offline(string clientId) => Eventually.True(() => !IsOnline(clientId));
+
+    private bool IsOnline(string clientId)
+    {
+        var lane = Broker.LaneOf(AnonymousAuthenticator.HubId);
+        lane.Enter();
+        try
+        {
+            return lane.Hubs.TryGetValue(AnonymousAuthenticator.HubId, out var hub)
+                && hub.Sessions.TryGetValue(new SessionKey(AnonymousAuthenticator.DeviceId, clientId), out var session)
+                && session.Connection is not null;
+        }
+        finally
+        {
+            lane.Leave();
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -1,0 +1,237 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using IotHub.Broker.Auth;
+using IotHub.Broker.Bridge;
+using IotHub.Broker.Transport;
+using Microsoft.AspNetCore.Connections;
+
+namespace IotHub.Broker;
+
+/// <summary>The ports that are listened on; null where none was asked for.</summary>
+public sealed record BrokerPorts(int Port, int? TlsPort, int? WsPort, int? WssPort, int? InternalPort);
+
+/// <summary>A running broker: options, storage and directory, the broker, listeners, in that order; stopped the other way round.</summary>
+public sealed partial class BrokerHost : IAsyncDisposable
+{
+    /// <summary>What clients may take to read their last packet when the broker stops.</summary>
+    private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(5);
+    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    private readonly MqttBroker _broker;
+    private readonly StorageBridge? _storage;
+    private readonly ILogger<BrokerHost> _logger;
+    private readonly List<TcpListenerLoop> _tcp = [];
+    private readonly CancellationTokenSource _stopTimers = new();
+    private readonly TimeProvider _clock;
+    private HttpListenerHost? _webSockets;
+    private HttpListenerHost? _internal;
+    private Task _timers = Task.CompletedTask;
+    private int _stopping;
+
+    private BrokerHost(MqttBroker broker, StorageBridge? storage, TimeProvider clock, ILogger<BrokerHost> logger)
+    {
+        _broker = broker;
+        _storage = storage;
+        _clock = clock;
+        _logger = logger;
+    }
+
+    public BrokerPorts Ports { get; private set; } = new(0, null, null, null, null);
+
+    public IBrokerControl Control => _broker;
+
+    /// <summary>The line that tells whoever started us that clients may come.</summary>
+    public string ReadyLine => "ready " + JsonSerializer.Serialize(Ports, Json);
+
+    /// <exception cref="StartException">It cannot be started as asked.</exception>
+    public static async Task<BrokerHost> Start(
+        BrokerOptions options, BrokerSettings settings, ILoggerFactory logging, TimeProvider clock, CancellationToken cancel)
+    {
+        var certificate = options.CertificateFile is { } file ? ServerCertificate.Read(file, options.KeyFile) : null;
+        if (options.DataFolder is { } folder)
+        {
+            CreateFolder(folder);
+        }
+        var logger = logging.CreateLogger<BrokerHost>();
+        var limits = new BridgeLimits();
+        var storage = options.Standalone ? null : StorageBridge.Create(options, settings, limits, clock, logging);
+        var broker = new MqttBroker(
+            new BrokerLimits(), storage?.Authenticator ?? (IAuthenticator)new AnonymousAuthenticator(),
+            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock);
+        var host = new BrokerHost(broker, storage, clock, logger);
+        try
+        {
+            if (storage is null)
+            {
+                broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));
+            }
+            else
+            {
+                await storage.Start(broker, cancel);
+            }
+            host._timers = broker.RunTimers(host._stopTimers.Token);
+            await host.Listen(options, settings, certificate, limits, logging);
+            return host;
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Lets go of everything in order: no new work, clients told and read out, what is owed handed over.</summary>
+    public async Task Stop()
+    {
+        if (Interlocked.Exchange(ref _stopping, 1) != 0)
+        {
+            return;
+        }
+        // A host that could not be started says only why.
+        var wasReady = Ports.Port != 0;
+        if (wasReady)
+        {
+            Log.Stopping(_logger, _broker.Connections);
+        }
+        foreach (var listener in _tcp)
+        {
+            await listener.DisposeAsync();
+        }
+        if (_internal is not null)
+        {
+            await _internal.Stop();
+        }
+        if (_storage is not null)
+        {
+            await _storage.StopReading();
+        }
+        _broker.Stop();
+        await Farewell();
+        if (_webSockets is not null)
+        {
+            await _webSockets.Stop();
+        }
+        await _stopTimers.CancelAsync();
+        await _timers;
+        if (_storage is not null)
+        {
+            await _storage.StopSending();
+        }
+        if (wasReady)
+        {
+            Log.Stopped(_logger);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Stop();
+        foreach (var http in new[] { _internal, _webSockets })
+        {
+            if (http is not null)
+            {
+                await http.DisposeAsync();
+            }
+        }
+        _storage?.Dispose();
+        _stopTimers.Dispose();
+    }
+
+    private async Task Listen(
+        BrokerOptions options, BrokerSettings settings, ServerCertificate? certificate, BridgeLimits limits, ILoggerFactory logging)
+    {
+        var port = ListenTcp(options.Bind, options.Port, null);
+        var tls = options.TlsPort is { } tlsPort ? ListenTcp(options.Bind, tlsPort, certificate) : (int?)null;
+        List<HttpListening> webSockets = [];
+        if (options.WsPort is { } ws)
+        {
+            webSockets.Add(new HttpListening(new IPEndPoint(options.Bind, ws)));
+        }
+        if (options.WssPort is { } wss)
+        {
+            webSockets.Add(new HttpListening(new IPEndPoint(options.Bind, wss), certificate!.Leaf, certificate.Chain));
+        }
+        if (webSockets.Count > 0)
+        {
+            _webSockets = await ListenHttp(options.Bind, () => WebSocketTransport.Start(_broker, webSockets, logging));
+        }
+        if (options.InternalPort is { } internalPort)
+        {
+            _internal = await ListenHttp(options.Bind, () => InternalEndpoint.Start(
+                new IPEndPoint(options.Bind, internalPort), _storage?.Inbound, _storage?.Feed, WhyNotServing, settings.BrokerKey, limits, logging));
+        }
+        Ports = new BrokerPorts(
+            port, tls, options.WsPort is null ? null : _webSockets!.Ports[0], options.WssPort is null ? null : _webSockets!.Ports[^1],
+            _internal?.Ports[0]);
+        foreach (var listener in _tcp)
+        {
+            listener.Start();
+        }
+    }
+
+    private int ListenTcp(IPAddress address, int port, ServerCertificate? certificate)
+    {
+        try
+        {
+            var listener = new TcpListenerLoop(_broker, new IPEndPoint(address, port), certificate?.Context);
+            _tcp.Add(listener);
+            return listener.EndPoint.Port;
+        }
+        catch (SocketException e)
+        {
+            throw new StartException($"cannot listen on {new IPEndPoint(address, port)}: {e.Message.ToLowerInvariant()}", e);
+        }
+    }
+
+    private static async Task<HttpListenerHost> ListenHttp(IPAddress address, Func<Task<HttpListenerHost>> start)
+    {
+        try
+        {
+            return await start();
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException or SocketException)
+        {
+            // The message names the address.
+            throw new StartException($"cannot listen: {e.Message.TrimEnd('.')}", e);
+        }
+        catch (SocketException e)
+        {
+            throw new StartException($"cannot listen on {address}: {e.Message.ToLowerInvariant()}", e);
+        }
+    }
+
+    private static void CreateFolder(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new StartException($"the data folder {folder} cannot be made: {e.Message.TrimEnd('.')}", e);
+        }
+    }
+
+    private string? WhyNotServing() => Volatile.Read(ref _stopping) != 0
+        ? "the broker is stopping"
+        : _storage is { Directory.IsCurrent: false } ? "the registry cannot be read" : null;
+
+    private async Task Farewell()
+    {
+        var since = _clock.GetTimestamp();
+        while (_broker.Connections > 0 && _clock.GetElapsedTime(since) < FarewellTime)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(10), _clock);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "Stopping: {Count} connections are told")]
+        public static partial void Stopping(ILogger logger, int count);
+
+        [LoggerMessage(2, LogLevel.Information, "Stopped")]
+        public static partial void Stopped(ILogger logger);
+    }
+}

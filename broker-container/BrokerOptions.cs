@@ -1,0 +1,129 @@
+using System.Globalization;
+using System.Net;
+
+namespace IotHub.Broker;
+
+/// <summary>The command line or a setting is wrong, or what it asks for cannot be had. The message is one sentence for the operator.</summary>
+public sealed class StartException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>What the command line says: where to listen, and how. Port 0 takes a free one, null none.</summary>
+public sealed record BrokerOptions
+{
+    public const string Usage =
+        """
+        usage: IotHub.Broker [options]
+          --bind ADDRESS        address to listen on; default 127.0.0.1, all: 0.0.0.0 or ::
+          --port N              MQTT; default 1883, 0 takes a free port (as for every port)
+          --tls-port N          MQTT over TLS, client certificates welcome
+          --ws-port N           MQTT over WebSocket, path /mqtt
+          --wss-port N          MQTT over secure WebSocket
+          --cert FILE           the server's certificate (PEM), then those between it and its root
+          --key FILE            its private key (PEM); default: in the certificate's file
+          --internal-port N     HTTP for the functions: messages, changes, /health
+          --data DIR            where the broker keeps its data
+          --standalone          no registry and no queues: everyone may connect and do everything
+          --log-level LEVEL     trace, debug, information (default), warning, error, critical or none
+          --help                this text
+        settings (environment): AzureWebJobsStorage or AzureWebJobsStorage__accountName, IOTHUB_BROKER_KEY, IOTHUB_EVENTS_LAYOUT
+        """;
+
+    public IPAddress Bind { get; init; } = IPAddress.Loopback;
+    public int Port { get; init; } = 1883;
+    public int? TlsPort { get; init; }
+    public int? WsPort { get; init; }
+    public int? WssPort { get; init; }
+    public string? CertificateFile { get; init; }
+    public string? KeyFile { get; init; }
+    public int? InternalPort { get; init; }
+    public string? DataFolder { get; init; }
+    public bool Standalone { get; init; }
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+    public bool Help { get; init; }
+
+    /// <exception cref="StartException">An option is unknown or its value wrong.</exception>
+    public static BrokerOptions Parse(IReadOnlyList<string> args)
+    {
+        var options = new BrokerOptions();
+        for (var i = 0; i < args.Count; i++)
+        {
+            var name = args[i];
+            options = name switch
+            {
+                "--bind" => options with { Bind = Address(Value()) },
+                "--port" => options with { Port = PortNumber(name, Value()) },
+                "--tls-port" => options with { TlsPort = PortNumber(name, Value()) },
+                "--ws-port" => options with { WsPort = PortNumber(name, Value()) },
+                "--wss-port" => options with { WssPort = PortNumber(name, Value()) },
+                "--cert" => options with { CertificateFile = Value() },
+                "--key" => options with { KeyFile = Value() },
+                "--internal-port" => options with { InternalPort = PortNumber(name, Value()) },
+                "--data" => options with { DataFolder = Value() },
+                "--standalone" => options with { Standalone = true },
+                "--log-level" => options with { LogLevel = Level(Value()) },
+                "--help" or "-h" => options with { Help = true },
+                _ => throw new StartException($"unknown option {name}: --help lists them all"),
+            };
+
+            string Value() => ++i < args.Count ? args[i] : throw new StartException($"{name} needs a value");
+        }
+        return options.Help ? options : options.Checked();
+    }
+
+    private BrokerOptions Checked()
+    {
+        if ((TlsPort ?? WssPort) is not null && CertificateFile is null)
+        {
+            throw new StartException($"{(TlsPort is null ? "--wss-port" : "--tls-port")} needs a certificate: give --cert FILE and --key FILE");
+        }
+        var fixedPorts = new[] { Port, TlsPort, WsPort, WssPort, InternalPort }.Where(port => port > 0).ToList();
+        var twice = fixedPorts.GroupBy(port => port).FirstOrDefault(same => same.Count() > 1);
+        return twice is null ? this : throw new StartException($"port {twice.Key} is given twice");
+    }
+
+    private static IPAddress Address(string text) => IPAddress.TryParse(text, out var address)
+        ? address
+        : throw new StartException($"--bind: \"{text}\" is not an IP address");
+
+    private static int PortNumber(string name, string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= IPEndPoint.MaxPort
+            ? port
+            : throw new StartException($"{name}: \"{text}\" is not a port (0 to 65535)");
+
+    private static LogLevel Level(string text) => Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)
+        ? level
+        : throw new StartException($"--log-level: \"{text}\" is not one of trace, debug, information, warning, error, critical, none");
+}
+
+/// <summary>What the environment says; the same names as for the functions.</summary>
+public sealed record BrokerSettings
+{
+    /// <summary>Connection string, or null when <see cref="StorageAccountName"/> is reached with an identity.</summary>
+    public string? StorageConnectionString { get; init; }
+
+    public string? StorageAccountName { get; init; }
+
+    /// <summary>Shared secret of the internal endpoint.</summary>
+    public string? BrokerKey { get; init; }
+
+    /// <summary>Event topics <c>prefix/severity/source/id</c> instead of <c>prefix/source/id/severity</c>.</summary>
+    public bool EventsSeverityFirst { get; init; }
+
+    public static BrokerSettings FromEnvironment() => From(Environment.GetEnvironmentVariable);
+
+    /// <exception cref="StartException">One is wrong.</exception>
+    public static BrokerSettings From(Func<string, string?> environment) => new()
+    {
+        StorageConnectionString = Read(environment, "AzureWebJobsStorage"),
+        StorageAccountName = Read(environment, "AzureWebJobsStorage__accountName"),
+        BrokerKey = Read(environment, "IOTHUB_BROKER_KEY"),
+        EventsSeverityFirst = Read(environment, "IOTHUB_EVENTS_LAYOUT") switch
+        {
+            null or "source-first" => false,
+            "severity-first" => true,
+            var other => throw new StartException($"IOTHUB_EVENTS_LAYOUT is \"{other}\": it must be source-first or severity-first"),
+        },
+    };
+
+    private static string? Read(Func<string, string?> environment, string name) =>
+        environment(name)?.Trim() is { Length: > 0 } value ? value : null;
+}

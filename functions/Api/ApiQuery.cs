@@ -1,0 +1,105 @@
+using System.Globalization;
+using Microsoft.Extensions.Primitives;
+
+namespace IotHub.Functions.Api;
+
+/// <summary>Query parameters. An empty one counts as absent, as clients send both.</summary>
+internal sealed class ApiQuery(IQueryCollection query, Checks checks)
+{
+    public const int DefaultPageSize = 20;
+    public const int MaximumPageSize = 100;
+
+    public string? Text(string name) => query.TryGetValue(name, out var value) && !StringValues.IsNullOrEmpty(value) ? value[^1] : null;
+
+    public Guid? Id(string name) => checks.OptionalId(name, Text(name));
+
+    /// <summary>Any casing: one client sends <c>True</c>.</summary>
+    public bool? Flag(string name)
+    {
+        if (Text(name) is not { } text)
+        {
+            return null;
+        }
+        if (bool.TryParse(text, out var value))
+        {
+            return value;
+        }
+        checks.Wrong(name, "format", "must be true or false");
+        return null;
+    }
+
+    /// <summary>Null for the sentinel (the enum's first value), which clients send for "not specified".</summary>
+    public T? Choice<T>(string name)
+        where T : struct, Enum
+    {
+        if (Text(name) is not { } text)
+        {
+            return null;
+        }
+        if (ApiJson.TryParse<T>(text, out var value))
+        {
+            return EqualityComparer<T>.Default.Equals(value, default) ? null : value;
+        }
+        checks.Wrong(name, "constraint", $"must be one of {string.Join(", ", Enum.GetValues<T>().Select(ApiJson.Text))}");
+        return null;
+    }
+
+    public Paging<T> Paging<T>(SortOrders<T> orders)
+    {
+        var order = Text("order_by") ?? SortOrders<T>.Default;
+        if (!orders.TryGet(order, out var compare))
+        {
+            checks.Wrong("order_by", "constraint", $"must be one of {string.Join(", ", orders.Names)}");
+        }
+        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), Number("page_size", 1, MaximumPageSize, DefaultPageSize));
+    }
+
+    private int Number(string name, int minimum, int maximum, int otherwise)
+    {
+        if (Text(name) is not { } text)
+        {
+            return otherwise;
+        }
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= minimum && number <= maximum)
+        {
+            return number;
+        }
+        checks.Wrong(name, "constraint", maximum == int.MaxValue ? $"must be at least {minimum}" : $"must be from {minimum} to {maximum}");
+        return otherwise;
+    }
+}
+
+/// <summary>The orders a list knows: each key makes <c>key_asc</c> and <c>key_desc</c>. Ids break ties, so that pages never overlap.</summary>
+internal sealed class SortOrders<T>(Func<T, Guid> id, params (string Name, Comparison<T> Compare)[] keys)
+{
+    public const string Default = "name_asc";
+
+    public IEnumerable<string> Names => keys.SelectMany(key => new[] { key.Name + "_asc", key.Name + "_desc" });
+
+    public bool TryGet(string order, out Comparison<T> compare)
+    {
+        foreach (var (name, ascending) in keys)
+        {
+            if (order == name + "_asc" || order == name + "_desc")
+            {
+                var sign = order.EndsWith("_asc", StringComparison.Ordinal) ? 1 : -1;
+                compare = (one, other) => ascending(one, other) is var result && result != 0 ? sign * result : id(one).CompareTo(id(other));
+                return true;
+            }
+        }
+        compare = (_, _) => 0;
+        return false;
+    }
+}
+
+/// <summary>Which part of a list is wanted, in which order.</summary>
+internal sealed record Paging<T>(Comparison<T> Compare, int Page, int PageSize)
+{
+    /// <summary>Sorts the list and cuts the page out; past the end it is empty.</summary>
+    public List<T> Cut(List<T> all)
+    {
+        all.Sort(Compare);
+        var start = (Page - 1L) * PageSize;
+        return start >= all.Count ? [] : all.GetRange((int)start, Math.Min(PageSize, all.Count - (int)start));
+    }
+}

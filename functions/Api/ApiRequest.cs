@@ -1,0 +1,54 @@
+using System.Text.Json;
+using IotHub.Core;
+using IotHub.Core.Domain;
+using IotHub.Functions.Hosting;
+
+namespace IotHub.Functions.Api;
+
+/// <summary>A request to the management API whose caller is known.</summary>
+internal sealed class ApiRequest
+{
+    /// <summary>Far above any sensible request; keeps what is stored below the limit of one row.</summary>
+    private const int MaximumBodyBytes = 256 * 1024;
+
+    private readonly HttpContext _http;
+
+    public ApiRequest(HttpContext http, ApiKey caller, string region)
+    {
+        _http = http;
+        Caller = caller;
+        Checks = new Checks(region);
+        Query = new ApiQuery(http.Request.Query, Checks);
+    }
+
+    public ApiKey Caller { get; }
+    public Checks Checks { get; }
+    public ApiQuery Query { get; }
+    public CancellationToken Cancel => _http.RequestAborted;
+
+    /// <summary>An id of the path; wrong ones never come so far.</summary>
+    public Guid Id(string name) => Guid.ParseExact((string)_http.Request.RouteValues[name]!, "D");
+
+    /// <summary>The body, whatever content type is claimed. Nothing at all counts as an empty object.</summary>
+    public async Task<Outcome<T>> Body<T>()
+        where T : new()
+    {
+        if (await BoundedBody.Read(_http.Request, MaximumBodyBytes, Cancel) is not { } body)
+        {
+            return new Problem.InvalidArguments("body", "constraint", $"must have at most {MaximumBodyBytes} bytes");
+        }
+        try
+        {
+            return IsBlank(body.Span) ? new T() : ApiJson.Read<T>(WithoutMark(body.Span)) ?? new T();
+        }
+        catch (JsonException e)
+        {
+            var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
+            return new Problem.InvalidArguments(path, "format", path == "body" ? "must be a JSON object" : "has the wrong type or an unknown value");
+        }
+    }
+
+    private static bool IsBlank(ReadOnlySpan<byte> body) => body.TrimStart(" \t\r\n"u8).IsEmpty;
+
+    private static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> body) => body.StartsWith("\uFEFF"u8) ? body["\uFEFF"u8.Length..] : body;
+}

@@ -1,0 +1,38 @@
+using IotHub.Core.Queues;
+using IotHub.Core.Security;
+using IotHub.Core.Storage;
+using IotHub.Functions.Api;
+using IotHub.Functions.Devices;
+using IotHub.Functions.Hubs;
+using IotHub.Functions.Networks;
+using IotHub.Functions.Routes;
+
+namespace IotHub.Functions;
+
+/// <summary>The management API: all of its features, and what they share.</summary>
+internal static class ManagementApi
+{
+    public static void AddManagementApi(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new Sealer(provider.GetRequiredService<FunctionsSettings>().SealingKey.Span));
+        services.AddSingleton<CertificateAuthority>();
+        services.AddSingleton(provider => new ApiRegistry(
+            provider.GetRequiredService<IRegistry>(),
+            provider.GetRequiredService<BrokerClient>(),
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddHubs();
+        services.AddDevices();
+        services.AddNetworks();
+        services.AddRoutes();
+    }
+
+    public static void MapManagementApi(this IEndpointRouteBuilder app)
+    {
+        var api = new ApiRoutes(app);
+        api.MapHubs();
+        api.MapDevices();
+        api.MapNetworks();
+        api.MapRoutes();
+        api.Rest();
+    }
+}

@@ -1,0 +1,18 @@
+using IotHub.Core.Domain;
+using IotHub.Functions.Api;
+
+namespace IotHub.Functions.Networks;
+
+/// <summary>The network part of the management API.</summary>
+internal static class NetworkRoutes
+{
+    public static void AddNetworks(this IServiceCollection services) => services.AddSingleton<NetworkFunctions>();
+
+    public static void MapNetworks(this ApiRoutes api)
+    {
+        api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request));
+        api.Post("/networks", ApiRole.Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request));
+        api.Get("/networks/{network_id}", (NetworkFunctions networks, ApiRequest request) => networks.Get(request));
+        api.Delete("/networks/{network_id}", ApiRole.Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Delete(request));
+    }
+}

@@ -1,0 +1,23 @@
+using IotHub.Core.Domain;
+using IotHub.Functions.Api;
+
+namespace IotHub.Functions.Routes;
+
+/// <summary>The route part of the management API.</summary>
+internal static class RouteRoutes
+{
+    public static void AddRoutes(this IServiceCollection services)
+    {
+        services.AddSingleton<RouteConfigs>();
+        services.AddSingleton<RouteFunctions>();
+    }
+
+    public static void MapRoutes(this ApiRoutes api)
+    {
+        api.Get("/routes", (RouteFunctions routes, ApiRequest request) => routes.List(request));
+        api.Post("/routes", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Create(request));
+        api.Get("/routes/{route_id}", (RouteFunctions routes, ApiRequest request) => routes.Get(request));
+        api.Patch("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Update(request));
+        api.Delete("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Delete(request));
+    }
+}

@@ -1,0 +1,110 @@
+using IotHub.Core.Messages;
+using IotHub.Core.Storage;
+using IotHub.Core.Storage.Memory;
+using IotHub.Core.Storage.Tables;
+using Xunit;
+
+namespace IotHub.Contract.Storage;
+
+/// <summary>What every driver of the event log and of the failure episodes does.</summary>
+public abstract class EventLogContract
+{
+    private static readonly DateTimeOffset Start = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
+    private static readonly TimeSpan Quiet = TimeSpan.FromMinutes(10);
+
+    protected abstract Task<(IEventLog Events, IFailureEpisodes Episodes)> NewStores();
+
+    private static HubEvent Event(int minute, string text) => new()
+    {
+        Time = Start.AddMinutes(minute),
+        Severity = "error",
+        ObjectType = "device",
+        ObjectId = "unknown",
+        Message = text,
+        Packet = "CONNECT: dup: false qos: 0 retain: false rLength: 12",
+    };
+
+    [Fact]
+    public async Task The_newest_events_of_a_hub_come_first()
+    {
+        var (events, _) = await NewStores();
+        var (hub, other) = (Guid.NewGuid(), Guid.NewGuid());
+        foreach (var minute in new[] { 2, 0, 3, 1 })
+        {
+            await events.Append(hub, $"{minute}", Event(minute, $"{minute}"));
+        }
+        await events.Append(other, "x", Event(9, "another hub's"));
+        Assert.Equal(["3", "2", "1"], (await events.Newest(hub, 3)).Select(happened => happened.Message));
+        Assert.Equal(Event(3, "3"), (await events.Newest(hub, 1))[0]);
+        Assert.Empty(await events.Newest(Guid.NewGuid(), 10));
+    }
+
+    [Fact]
+    public async Task The_same_event_twice_is_there_once()
+    {
+        var (events, _) = await NewStores();
+        var hub = Guid.NewGuid();
+        await events.Append(hub, "id", Event(0, "once"));
+        await events.Append(hub, "id", Event(0, "once"));
+        await events.Append(hub, "other id", Event(0, "at the same time"));
+        Assert.Equal(2, (await events.Newest(hub, 10)).Count);
+    }
+
+    [Fact]
+    public async Task Trimming_drops_what_is_older_and_nothing_else()
+    {
+        var (events, _) = await NewStores();
+        var hubs = new[] { Guid.NewGuid(), Guid.NewGuid() };
+        foreach (var hub in hubs)
+        {
+            await events.Append(hub, "a", Event(0, "old"));
+            await events.Append(hub, "a", Event(5, "kept"));
+        }
+        await events.Trim(Start.AddMinutes(5));
+        foreach (var hub in hubs)
+        {
+            Assert.Equal(["kept"], (await events.Newest(hub, 10)).Select(happened => happened.Message));
+        }
+    }
+
+    [Fact]
+    public async Task An_episode_begins_once_and_again_after_its_end_or_after_quiet()
+    {
+        var (_, episodes) = await NewStores();
+        var (hub, route) = (Guid.NewGuid(), Guid.NewGuid());
+        Assert.True(await episodes.Failed(hub, route, Start, Quiet));
+        Assert.True(await episodes.Failed(hub, Guid.NewGuid(), Start, Quiet));
+        for (var minute = 1; minute <= 60; minute++)
+        {
+            Assert.False(await episodes.Failed(hub, route, Start.AddMinutes(minute), Quiet));
+        }
+        await episodes.Ended(hub, route);
+        await episodes.Ended(hub, route);
+        Assert.True(await episodes.Failed(hub, route, Start.AddMinutes(61), Quiet));
+        Assert.True(await episodes.Failed(hub, route, Start.AddMinutes(72), Quiet));
+    }
+
+    [Fact]
+    public async Task Of_failures_at_the_same_time_one_begins_the_episode()
+    {
+        var (_, episodes) = await NewStores();
+        var (hub, route) = (Guid.NewGuid(), Guid.NewGuid());
+        var begun = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => episodes.Failed(hub, route, Start, Quiet))));
+        Assert.Single(begun, began => began);
+    }
+}
+
+public sealed class MemoryEventLogTests : EventLogContract
+{
+    protected override Task<(IEventLog, IFailureEpisodes)> NewStores() =>
+        Task.FromResult<(IEventLog, IFailureEpisodes)>((new MemoryEventLog(), new MemoryFailureEpisodes()));
+}
+
+public sealed class TableEventLogTests : EventLogContract
+{
+    protected override async Task<(IEventLog, IFailureEpisodes)> NewStores()
+    {
+        var account = await Stores.NewAccount();
+        return (new TableEventLog(account.Tables()), new TableFailureEpisodes(account.Tables()));
+    }
+}
