@@ -68,10 +68,15 @@ internal sealed class HubFunctions(
             return exceeded;
         }
         var ca = authority.NewHubCa();
-        hub = hub with { CaCertificatePem = ca.CertificatePem, SealedCaKey = sealer.Seal(ca.KeyPem, SealPurposes.HubCa(hub.Id)) };
+        hub = hub with
+        {
+            CaCertificatePem = ca.CertificatePem,
+            SealedCaKey = sealer.Seal(ca.KeyPem, SealPurposes.HubCa(hub.Id)),
+            EnabledChangedAt = registry.Now,
+        };
         var created = await registry.Write(
             request, () => registry.Store.CreateHub(hub, request.Cancel), hub.Id, ChangedKind.Hub, hub.Id, hub);
-        return created.Get(out var stored, out var refused) ? Show(stored, connected: 0) : refused;
+        return created.Get(out var stored, out var refused) ? Show(stored, connected: 0, since: now) : refused;
     }
 
     public async Task<Outcome<HubAnswer>> Update(ApiRequest request)
@@ -171,10 +176,13 @@ internal sealed class HubFunctions(
             hub with { Enabled = enabled, EnabledChangedAt = registry.Now, UpdatedAt = registry.After(hub.UpdatedAt) });
     });
 
-    private async Task<Outcome<HubAnswer>> Change(ApiRequest request, Func<Hub, Task<Outcome<Hub>>> change) =>
-        (await registry.ChangeHub(request, request.Id("hub_id"), change)).Get(out var hub, out var problem)
-            ? await Show(request, hub)
+    private async Task<Outcome<HubAnswer>> Change(ApiRequest request, Func<Hub, Task<Outcome<Hub>>> change)
+    {
+        var since = registry.Now;
+        return (await registry.ChangeHub(request, request.Id("hub_id"), change)).Get(out var hub, out var problem)
+            ? await Show(request, hub, since)
             : problem;
+    }
 
     private async Task<Problem?> QuotaProblem(ApiRequest request, ProductPlan plan)
     {
@@ -214,8 +222,15 @@ internal sealed class HubFunctions(
         return sealer.Seal(uri, SealPurposes.Graphite(hub.Id));
     }
 
-    private async Task<HubAnswer> Show(ApiRequest request, Hub hub) =>
-        Show(hub, hub.DeviceCount == 0 ? 0 : await registry.Store.CountConnected(hub.Id, request.Cancel));
+    private async Task<HubAnswer> Show(ApiRequest request, Hub hub, DateTimeOffset? since = null) =>
+        Show(hub, hub.DeviceCount == 0 ? 0 : await registry.Store.CountConnected(hub.Id, request.Cancel), since);
 
-    private HubAnswer Show(Hub hub, long connected) => HubAnswers.Of(hub, connected, registry.Now, settings.MqttEndpoint, sealer);
+    /// <param name="since">
+    /// A transition that this request began is shown as begun, however long the request took: who created a hub is told "enabling".
+    /// </param>
+    private HubAnswer Show(Hub hub, long connected, DateTimeOffset? since = null)
+    {
+        var at = since <= hub.EnabledChangedAt ? hub.EnabledChangedAt : registry.Now;
+        return HubAnswers.Of(hub, connected, at, settings.MqttEndpoint, sealer);
+    }
 }

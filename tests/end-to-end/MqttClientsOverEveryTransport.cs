@@ -45,12 +45,13 @@ public sealed class MqttClientsOverEveryTransport(HubFixture fixture)
         await saying.Publish("qos0/hall/state", "zero again", 2);
 
         var heard = new[] { await hearing.Next(), await hearing.Next(), await hearing.Next(), await hearing.Next() };
+        // Topics are compared without their order: a client may hand a message of QoS 2 over when its exchange ends.
         Assert.Equal(
             [
-                ("qos0/kitchen/state", "zero", 0), ("qos1/a/b/c", "one", 1),
-                ("qos2/exactly/once", "two", 2), ("qos0/hall/state", "zero again", 0),
+                ("qos0/hall/state", "zero again", 0), ("qos0/kitchen/state", "zero", 0),
+                ("qos1/a/b/c", "one", 1), ("qos2/exactly/once", "two", 2),
             ],
-            heard.Select(message => (message.Topic, message.Text, message.Qos)));
+            heard.Select(message => (message.Topic, message.Text, message.Qos)).Order());
         Assert.DoesNotContain(heard, message => message.Retain);
     }
 

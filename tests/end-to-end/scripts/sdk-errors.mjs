@@ -15,12 +15,6 @@ await refused(api.createHub({ projectId: unknownId, productPlan: 'plan_shared' }
 await refused(api.createDevice({ hubId: unknownId, name: 'x' }), Errors.ResourceNotFoundError,
   { resource: 'hub', resourceId: unknownId, status: 404 })
 
-const enabling = await api.createHub({ productPlan: 'plan_shared' })
-await refused(api.updateHub({ hubId: enabling.id, name: 'too-early' }), Errors.TransientStateError,
-  { resource: 'hub', resourceId: enabling.id, currentState: 'enabling', status: 409 })
-await api.waitForHub({ hubId: enabling.id }, { minDelay: 0.1 })
-await api.deleteHub({ hubId: enabling.id })
-
 await withHub({}, async (hub) => {
   await refused(api.updateHub({ hubId: hub.id, productPlan: 'plan_dedicated' }), Errors.PreconditionFailedError, { status: 412 })
   await refused(api.updateHub({ hubId: hub.id, enableDeviceAutoProvisioning: true }), Errors.PreconditionFailedError)
