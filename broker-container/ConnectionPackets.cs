@@ -10,10 +10,19 @@ namespace IotHub.Broker;
 public sealed partial class Connection
 {
     private AckQueue? _acks;
+
+    /// <summary>
+    /// QoS 2 publishes that came on this connection and are not released. Those of an earlier one do not count: the client's quota began
+    /// anew. (MQTT 5.0 section 4.9)
+    /// </summary>
+    private int _openQos2;
     private TopicEntry?[]? _aliases;
     private TopicEntry? _lastTopic;
     private TopicEntry? _allowedTopic;
     private Auth.Rights? _allowedBy;
+
+    /// <summary>3.1 lets a client repeat its requests with DUP; from 3.1.1 on that bit is reserved. (MQTT 3.1 section 2.1)</summary>
+    private byte FlagsOf(in Frame frame) => Connect.Level == ProtocolLevel.Mqtt31 ? (byte)(frame.FirstByte & ~0x08) : frame.FirstByte;
 
     private void Handle(in Frame frame)
     {
@@ -27,13 +36,13 @@ public sealed partial class Connection
                 Session!.Hub.Acknowledged(Session, this, frame.Type, acknowledgement);
                 break;
             case PacketType.PubRel:
-                HandlePubRel(Acknowledgement.Read(frame.Type, frame.FirstByte, frame.Body, IsV5));
+                HandlePubRel(Acknowledgement.Read(frame.Type, FlagsOf(frame), frame.Body, IsV5));
                 break;
             case PacketType.Subscribe:
-                HandleSubscribe(Subscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum), frame);
+                HandleSubscribe(Subscribe.Read(FlagsOf(frame), frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum), frame);
                 break;
             case PacketType.Unsubscribe:
-                HandleUnsubscribe(Unsubscribe.Read(frame.FirstByte, frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum));
+                HandleUnsubscribe(Unsubscribe.Read(FlagsOf(frame), frame.Body, IsV5, _broker.Limits.FiltersPerPacketMaximum));
                 break;
             case PacketType.PingReq:
                 HandlePing(frame);
@@ -64,7 +73,7 @@ public sealed partial class Connection
         Lane!.Counters.Published++;
         var topic = TopicOf(publish);
         var session = Session!;
-        if (publish.Qos > 0 && IsV5 && (_acks?.PubAcks ?? 0) + (session.IncomingQos2?.Count ?? 0) >= _broker.Limits.ReceiveMaximum
+        if (publish.Qos > 0 && IsV5 && (_acks?.PubAcks ?? 0) + _openQos2 >= _broker.Limits.ReceiveMaximum
             && session.IncomingQos2?.Contains(publish.PacketId) != true)
         {
             throw new MqttException(ReasonCode.ReceiveMaximumExceeded, "more open publishes than Receive Maximum [MQTT-3.3.4-7]");
@@ -83,11 +92,8 @@ public sealed partial class Connection
 
     private void PublishTo(Session session, in Publish publish, TopicEntry topic, in Frame frame)
     {
-        Span<byte> filtered = publish.AllPropertiesForwarded || publish.Properties.Length > 1024 ? [] : stackalloc byte[1024];
-        if (!publish.AllPropertiesForwarded && filtered.IsEmpty)
-        {
-            filtered = new byte[publish.Properties.Length];
-        }
+        Span<byte> filtered = publish.AllPropertiesForwarded ? default
+            : publish.Properties.Length <= 1024 ? stackalloc byte[1024] : new byte[publish.Properties.Length];
         var message = new PublishedMessage
         {
             Topic = topic,
@@ -122,6 +128,7 @@ public sealed partial class Connection
         if (publish.Qos == 2 && result != PublishResult.QuotaExceeded)
         {
             (session.IncomingQos2 ??= []).Add(publish.PacketId);
+            _openQos2++;
         }
         if (result == PublishResult.AwaitsStorage)
         {
@@ -240,6 +247,7 @@ public sealed partial class Connection
     private void HandlePubRel(Acknowledgement release)
     {
         var known = Session!.IncomingQos2?.Remove(release.PacketId) == true;
+        _openQos2 -= known && _openQos2 > 0 ? 1 : 0;
         Acknowledge(PacketType.PubComp, release.PacketId, known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound);
     }
 

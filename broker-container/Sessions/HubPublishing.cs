@@ -170,8 +170,7 @@ public sealed partial class Hub
 
     private int DeliverToOneOf(in PublishedMessage message, SharedGroup group)
     {
-        var member = group.Choose(message.Qos, except: null);
-        if (member is null || !member.Session.Rights.MayReceive(message.Topic.Text))
+        if (group.Choose(message.Qos, message.Topic.Text, Limits) is not { } member)
         {
             return 0;
         }
@@ -307,7 +306,9 @@ public sealed partial class Hub
         {
             return;
         }
-        while (!connection.IsOutboxFull && session.HasResend && connection.Outstanding < connection.SendWindow)
+        // A PUBREL is not a publish: it waits for no place in the window. [MQTT-4.9.0-3]
+        while (!connection.IsOutboxFull && session.HasResend && session.Resend.TryPeek(out var id)
+            && (connection.Outstanding < connection.SendWindow || session.InFlight.IsReleased(id)))
         {
             SendAgain(session, connection, session.Resend.Dequeue());
         }

@@ -111,10 +111,14 @@ public sealed partial class Hub
         {
             Drop(session);
         }
-        else if (session.ExpirySeconds != Connect.NeverExpires)
+        else
         {
-            session.ExpiresAt = Lane.Now + (session.ExpirySeconds * 1000L);
-            Lane.WakeAt(session.ExpiresAt);
+            if (session.ExpirySeconds != Connect.NeverExpires)
+            {
+                session.ExpiresAt = Lane.Now + (session.ExpirySeconds * 1000L);
+                Lane.WakeAt(session.ExpiresAt);
+            }
+            PassOnWhileAway(session);
         }
     }
 
@@ -135,7 +139,8 @@ public sealed partial class Hub
             ref var entry = ref session.InFlight.Find(id);
             if (entry.Message is { } message)
             {
-                Collect(new QueuedMessage(message, (byte)(entry.Owed == Owed.PubAck ? 1 : 2), entry.Retain, null, entry.Group), left);
+                // QoS 2 in flight may have been received already: nobody else may get it. [MQTT-4.8.2-5]
+                Collect(new QueuedMessage(message, message.Qos, entry.Retain, null, entry.Owed == Owed.PubAck ? entry.Group : null), left);
             }
             session.InFlight.Remove(ref entry);
         }
@@ -160,8 +165,7 @@ public sealed partial class Hub
 
     private void Collect(in QueuedMessage message, List<(SharedGroup, QueuedMessage)> left)
     {
-        // QoS 2 in flight may have been received already: only its own session may finish it. [MQTT-4.8.2-4]
-        if (message.Group is { } group && message.Qos == 1)
+        if (message.Group is { } group)
         {
             left.Add((group, message));
         }

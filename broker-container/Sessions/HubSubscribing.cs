@@ -98,14 +98,35 @@ public sealed partial class Hub
     }
 
     /// <summary>What waits in a session for a group that it left goes to the other members.</summary>
-    private void PassOn(Session session, SharedGroup group)
+    private void PassOn(Session session, SharedGroup group) => PassOnQueued(session, q => q.Group == group);
+
+    /// <summary>
+    /// A member is away: what it has not acknowledged at QoS 1, or was never sent, goes to members that are there. What was sent at QoS 2
+    /// stays. [MQTT-4.8.2-4]
+    /// </summary>
+    private void PassOnWhileAway(Session session)
+    {
+        foreach (var id in session.HasInFlight ? session.InFlight.IdsInOrder() : [])
+        {
+            ref var entry = ref session.InFlight.Find(id);
+            if (entry is { Owed: Owed.PubAck, Message: { } message, Group: { IsAnyoneConnected: true } group })
+            {
+                var queued = new QueuedMessage(message, message.Qos, entry.Retain, null, group);
+                session.InFlight.Remove(ref entry);
+                GiveToGroup(queued, group);
+            }
+        }
+        PassOnQueued(session, static q => q.Group is { IsAnyoneConnected: true });
+    }
+
+    private void PassOnQueued(Session session, Func<QueuedMessage, bool> which)
     {
         for (var left = session.HasQueued ? session.Queue.Count : 0; left > 0; left--)
         {
             TryDequeue(session, out var queued);
-            if (queued.Group == group)
+            if (which(queued))
             {
-                GiveToGroup(queued, group);
+                GiveToGroup(queued, queued.Group!);
             }
             else
             {
@@ -115,17 +136,19 @@ public sealed partial class Hub
         }
     }
 
+    /// <summary>Each member gets it at the quality that it was granted, whoever had it before. [MQTT-4.8.2-3]</summary>
     private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
     {
-        if (group.Choose(queued.Qos, except: null) is { } member && Math.Min(queued.Qos, member.Options.Qos) > 0)
+        var message = queued.Message;
+        if (!message.HasExpired(Lane.Now) && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), Limits) is { } member)
         {
-            var qos = Math.Min(queued.Qos, member.Options.Qos);
+            var qos = Math.Min(message.Qos, member.Options.Qos);
             Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
             Pump(member.Session);
         }
         else
         {
-            Lane.Messages.Release(queued.Message);
+            Lane.Messages.Release(message);
         }
     }
 }

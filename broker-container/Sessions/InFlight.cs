@@ -82,6 +82,13 @@ public sealed class InFlight
         return ref System.Runtime.CompilerServices.Unsafe.NullRef<InFlightEntry>();
     }
 
+    /// <summary>Is PUBREL what is to be sent for this id?</summary>
+    public bool IsReleased(ushort packetId)
+    {
+        ref var entry = ref Find(packetId);
+        return !System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry) && entry.Owed == Owed.PubComp;
+    }
+
     /// <summary>Ends the exchange; the caller has released its message.</summary>
     public void Remove(ref InFlightEntry entry)
     {

@@ -53,4 +53,8 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     public bool CanTakeNow(byte qos) => Connection is { } c && (qos == 0
         ? !c.IsOutboxFull
         : !HasQueued && !HasResend && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
+
+    /// <summary>Is there room in the queue for one more message?</summary>
+    public bool HasRoom(BrokerLimits limits) =>
+        !HasQueued || (Queue.Count < limits.QueuedMessagesPerSessionMaximum && Queue.Bytes < limits.QueuedBytesPerSessionMaximum);
 }

@@ -11,31 +11,38 @@ public sealed class SharedGroup(string shareName, string topicFilter)
     public string TopicFilter { get; } = topicFilter;
     public List<Subscription> Members { get; } = [];
 
+    /// <summary>Is anyone of the group there to take over at once?</summary>
+    public bool IsAnyoneConnected => Members.Exists(static m => m.Session.Connection is not null);
+
     /// <summary>
-    /// The next member in turn that can take a message now; else, for QoS 1 and 2, the next one whose session waits. Null when there is
-    /// none: the message is nobody's.
+    /// The next member in turn that can take a message now; else, for QoS 1 and 2, one whose queue has room: rather one that is
+    /// connected than one that is away. Null when there is none: the message is nobody's.
     /// </summary>
-    public Subscription? Choose(byte qos, Session? except)
+    public Subscription? Choose(byte qos, string topic, BrokerLimits limits)
     {
         Subscription? waiting = null;
+        var waitingIndex = 0;
         for (var i = 0; i < Members.Count; i++)
         {
-            var member = Members[(_next + i) % Members.Count];
-            if (member.Session == except)
+            var index = (_next + i) % Members.Count;
+            var member = Members[index];
+            var session = member.Session;
+            var granted = Math.Min(qos, member.Options.Qos);
+            if (!session.Rights.Unfiltered && !session.Rights.MayReceive(topic))
             {
                 continue;
             }
-            if (member.Session.CanTakeNow(Math.Min(qos, member.Options.Qos)))
+            if (session.CanTakeNow(granted))
             {
-                _next = (_next + i + 1) % Members.Count;
+                _next = index + 1;
                 return member;
             }
-            waiting ??= Math.Min(qos, member.Options.Qos) > 0 ? member : null;
+            if (granted > 0 && session.HasRoom(limits) && (waiting is null || (waiting.Session.Connection is null && session.Connection is not null)))
+            {
+                (waiting, waitingIndex) = (member, index);
+            }
         }
-        if (waiting is not null)
-        {
-            _next = (_next + 1) % Members.Count;
-        }
+        _next = waiting is null ? _next : waitingIndex + 1;
         return waiting;
     }
 }

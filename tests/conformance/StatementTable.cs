@@ -34,7 +34,7 @@ public sealed class StatementTable
             {
                 foreach (var id in statement.Ids)
                 {
-                    Tests((statement.Version, id)).Add($"{ClassName(method.ReflectedType!)}.{method.Name}");
+                    Tests((statement.Version, id)).Add($"{ClassName(method.DeclaringType!)}.{method.Name}");
                 }
             }
         }

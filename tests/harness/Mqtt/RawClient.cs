@@ -18,11 +18,11 @@ public sealed class RawClient(Stream stream, IDisposable owner) : IAsyncDisposab
     /// <summary>The CONNACK of <see cref="TestBroker.Connect(ConnectOptions)"/>.</summary>
     public byte[] ConnAck { get; set; } = [];
 
-    public static async Task<RawClient> Open(int port)
+    public static async Task<RawClient> Open(int port, Via via = Via.Tcp)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
-        return new RawClient(new NetworkStream(socket, ownsSocket: true), socket);
+        return new RawClient(await Transports.Speak(new NetworkStream(socket, ownsSocket: true), via), socket);
     }
 
     public Task Send(string hex) => Send(Hex.Read(hex));

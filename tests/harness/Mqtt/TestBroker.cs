@@ -20,25 +20,30 @@ public sealed class TestBroker : IAsyncDisposable
     private readonly ManualTime? _manualTime;
     private readonly Task _timers;
 
-    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time)
+    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via)
     {
         _manualTime = time;
+        Via = via;
         Bridge = bridge;
         Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System);
-        _listener = new TcpListenerLoop(Broker, new IPEndPoint(IPAddress.Loopback, 0));
+        _listener = new TcpListenerLoop(Broker, new IPEndPoint(IPAddress.Loopback, 0), via == Via.Tls ? TestCertificate.Create() : null);
         _listener.Start();
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
     }
 
     public MqttBroker Broker { get; }
     public RecordingBridge Bridge { get; }
+
+    /// <summary>The way that <see cref="Open"/> takes.</summary>
+    public Via Via { get; }
     public int Port => _listener.EndPoint.Port;
 
     /// <param name="settings">Events and routes of the anonymous hub.</param>
     public static TestBroker Start(
-        BrokerLimits? limits = null, IAuthenticator? authenticator = null, ManualTime? time = null, HubSettings? settings = null)
+        BrokerLimits? limits = null, IAuthenticator? authenticator = null, ManualTime? time = null, HubSettings? settings = null,
+        Via via = Via.Tcp)
     {
-        var broker = new TestBroker(limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time);
+        var broker = new TestBroker(limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via);
         if (settings is not null)
         {
             broker.Broker.Configure(AnonymousAuthenticator.HubId, settings);
@@ -47,7 +52,7 @@ public sealed class TestBroker : IAsyncDisposable
     }
 
     /// <summary>A socket that has said nothing yet.</summary>
-    public Task<RawClient> Open() => RawClient.Open(Port);
+    public Task<RawClient> Open() => RawClient.Open(Port, Via);
 
     /// <summary>A client whose CONNECT was accepted.</summary>
     public async Task<RawClient> Connect(ConnectOptions options)
