@@ -155,6 +155,7 @@ public sealed class LauncherTests
         await using var hub = await LocalHub.Start();
         for (var death = 1; death <= 6; death++)
         {
+            Assert.False(hub.Launcher.HasExited, $"after {death - 1} deaths:\n{hub.Logs}");
             var before = PidOf("broker", LocalEndpoints.Read(hub.EndpointsFile));
             ChildProcess.Signal(before, "KILL");
             await Eventually.True(() => hub.Launcher.HasExited || IsBack("broker", before, hub), Soon, () => hub.Logs);
@@ -181,11 +182,11 @@ public sealed class LauncherTests
             await terminal.Send(command);
         }
 
+        string[] expected = ["""sigfox/A1234B/payload {"data":"ABCDEF01","id":"A1234B"}""", "HTTP/1.1 200 OK"];
         await Eventually.True(
-            () => terminal.StandardOutput.Contains("""sigfox/A1234B/payload {"data":"ABCDEF01","id":"A1234B"}""", StringComparison.Ordinal),
+            () => expected.All(text => terminal.StandardOutput.Contains(text, StringComparison.Ordinal)),
             TimeSpan.FromSeconds(60),
             () => terminal.Output);
-        Assert.Contains("HTTP/1.1 200 OK", terminal.StandardOutput, StringComparison.Ordinal);
         var bucket = new BlobContainerClient(hub.Endpoints.StorageConnectionString, "messages");
         await Eventually.True(
             async () => await bucket.ExistsAsync() && bucket.GetBlobs(new() { Prefix = "sigfox/A1234B/payload/" }).Any(), Soon);
