@@ -94,7 +94,12 @@ public sealed partial class Connection
             else
             {
                 _inbound.Append(data);
-                _inbound.Consume(HandleAll(_inbound.Span));
+                var consumed = HandleAll(_inbound.Span);
+                if (Phase == ConnectionPhase.Connected)
+                {
+                    // Ended on the way, the buffer has been given back already.
+                    _inbound.Consume(consumed);
+                }
             }
         }
         finally
@@ -151,27 +156,14 @@ public sealed partial class Connection
         var text = eventText ?? (problem.Reason == ReasonCode.ProtocolError && !Enum.IsDefined((PacketType)(firstByte >> 4))
             ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
         var session = Session!;
-        End(problem.Reason, publishWill: true);
+        End(problem.Reason, publishWill: true, problem.Message);
         session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
-    }
-
-    /// <summary>Writes one acknowledgement. Under the lane.</summary>
-    public void Acknowledge(PacketType type, ushort packetId, ReasonCode reason)
-    {
-        Span<byte> packet = stackalloc byte[Acknowledgement.MaximumSize];
-        var size = Acknowledgement.Write(packet, type, packetId, reason, IsV5);
-        if ((uint)size > MaximumPacketSize)
-        {
-            // The code does not fit into what the client takes: the short form does. [MQTT-3.1.2-24]
-            size = Acknowledgement.Write(packet, type, packetId, ReasonCode.Success, IsV5);
-        }
-        Outbox.Append(packet[..size]);
-        Lane!.MarkDirty(this);
     }
 
     /// <summary>Ends the connection from our side: DISCONNECT with a reason (5.0 only), then a close once it is out. Under the lane.</summary>
     /// <param name="reason">Null to close without a word.</param>
-    public void End(ReasonCode? reason, bool publishWill)
+    /// <param name="text">What the client is told with it; null for the usual text of the reason.</param>
+    public void End(ReasonCode? reason, bool publishWill, string? text = null)
     {
         if (Phase != ConnectionPhase.Connected)
         {
@@ -179,7 +171,7 @@ public sealed partial class Connection
         }
         if (reason is { } code && IsV5)
         {
-            Send(ServerPackets.Disconnect(code));
+            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize));
         }
         BeginClosing();
         var session = Session!;
@@ -241,15 +233,6 @@ public sealed partial class Connection
         else
         {
             ThreadPool.UnsafeQueueUserWorkItem(static c => c.Channel.Close(), this, preferLocal: false);
-        }
-    }
-
-    private void Send(ReadOnlySpan<byte> packet)
-    {
-        if ((uint)packet.Length <= MaximumPacketSize)
-        {
-            Outbox.Append(packet);
-            Lane!.MarkDirty(this);
         }
     }
 
