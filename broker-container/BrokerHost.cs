@@ -57,7 +57,8 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var limits = new BridgeLimits();
         var storage = options.Standalone ? null : StorageBridge.Create(options, settings, limits, clock, logging);
         var broker = new MqttBroker(
-            new BrokerLimits(), storage?.Authenticator ?? (IAuthenticator)new AnonymousAuthenticator(),
+            // Stand-alone, every client is the same device: a bound per device would be one for all.
+            options.Standalone ? new BrokerLimits { SessionsPerDeviceMaximum = int.MaxValue } : new BrokerLimits(), storage?.Authenticator ?? (IAuthenticator)new AnonymousAuthenticator(),
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock);
         var host = new BrokerHost(broker, storage, clock, logger);
         try
