@@ -8,7 +8,7 @@ namespace IotHub.Benchmarks.Soak;
 /// Retained messages under change: a publisher that renews topics in turn, and new clients that must find exactly one on each, no older
 /// than what was acknowledged before they asked.
 /// </summary>
-internal sealed class RetainedCheck(int port)
+internal sealed class RetainedCheck(int port) : IAsyncDisposable
 {
     private const int Topics = 50;
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
@@ -50,8 +50,9 @@ internal sealed class RetainedCheck(int port)
             await LookOnce(isV5: Looks % 2 == 0);
             await Task.Delay(2_000, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
         }
-        await _publisher.DisposeAsync();
     }
+
+    public ValueTask DisposeAsync() => _publisher.DisposeAsync();
 
     private async Task LookOnce(bool isV5)
     {

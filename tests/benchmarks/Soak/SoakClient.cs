@@ -35,6 +35,9 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
     public bool IsConnected => _socket is not null;
     public ushort ReceiveMaximum { get; init; }
 
+    /// <summary>Takes messages but neither sends nor hears acknowledgements, until the next connection: what a cut in the worst moment leaves.</summary>
+    public bool IsDeaf { get; set; }
+
     /// <summary>Called for each message that is new to the session, from the read loop; what it waits for holds up reading.</summary>
     public Func<SoakMessage, Task> OnMessage { get; init; } = _ => Task.CompletedTask;
 
@@ -58,6 +61,7 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(IPAddress.Loopback, port);
         Connections++;
+        IsDeaf = false;
         _answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         _socket = socket;
         _reading = Task.Run(() => Read(socket, Connections));
@@ -135,7 +139,7 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
     /// <summary>Ends it with DISCONNECT.</summary>
     public async Task Leave()
     {
-        await Send([0xE0, 0]);
+        await Send(new byte[] { 0xE0, 0 });
         await Cut();
     }
 
@@ -164,9 +168,8 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
         }
         foreach (var publish in open)
         {
-            await Send(publish.IsReceived
-                ? Packet.Ack(6, publish.PacketId)
-                : [(byte)(publish.Packet[0] | 8), .. publish.Packet.AsSpan(1)]);
+            byte[] repeated = [(byte)(publish.Packet[0] | 8), .. publish.Packet.AsSpan(1)];
+            await Send(publish.IsReceived ? Packet.Ack(6, publish.PacketId) : repeated);
         }
     }
 
@@ -245,6 +248,8 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
     {
         switch (first >> 4)
         {
+            case >= 4 and <= 7 when IsDeaf:
+                break;
             case 2 or 9:
                 _answer.TrySetResult(body.ToArray());
                 break;
@@ -287,7 +292,7 @@ internal sealed class SoakClient(int port, string id, bool isV5, bool keepsSessi
         {
             await OnMessage(new SoakMessage(body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, session));
         }
-        if (qos > 0)
+        if (qos > 0 && !IsDeaf)
         {
             await Send(Packet.Ack(qos == 1 ? 4 : 5, packetId));
         }

@@ -8,6 +8,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
 {
     private const int TicksPerSecond = 50;
     private const int StampSize = 12;
+    private const int DeafTicks = 3;
     private static readonly TimeSpan DrainDeadline = TimeSpan.FromSeconds(60);
 
     private readonly List<MessageStream> _streams = [];
@@ -57,6 +58,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Retained.DisposeAsync();
         foreach (var client in _clients.Values)
         {
             await client.DisposeAsync();
@@ -201,6 +203,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
                 MemoryMarshal.Write(payload.AsSpan(4), stream.Next());
                 await client.Publish(stream.Topic, payload, stream.Qos);
             }
+            client.IsDeaf = goes && ticksToCut <= DeafTicks;
             if (goes && --ticksToCut == 0)
             {
                 ticksToCut = random.Next(TicksPerSecond, 6 * TicksPerSecond);
@@ -219,6 +222,8 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         var random = new Random(client.Id.Length);
         while (await Wait(random.Next(1_000, 6_000), cancel))
         {
+            client.IsDeaf = true;
+            await Wait(1_000 * DeafTicks / TicksPerSecond, CancellationToken.None);
             await Return(client, random);
         }
     }
@@ -245,6 +250,8 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
             await member.Connect();
             await member.Subscribe(filter, stream.Qos);
             await Wait(random.Next(500, 2_000), cancel);
+            member.IsDeaf = true;
+            await Wait(1_000 * DeafTicks / TicksPerSecond, CancellationToken.None);
             await member.Cut();
             // From now on unknown, which counts as ended.
             _clients.TryRemove(member.Id, out _);
