@@ -83,7 +83,9 @@ public sealed class BrokerClient : IDisposable
         }
     }
 
-    /// <summary>Says that something of a hub has changed, so that the broker need not wait for its next look. Never throws; may be lost.</summary>
+    /// <summary>
+    /// Says that something of a hub has changed, so that the broker need not wait for its next look. Never throws; may be lost.
+    /// </summary>
     public async Task Nudge(Guid hubId, ChangedKind kind, Guid id)
     {
         using var limit = new CancellationTokenSource(NudgeTimeLimit);
