@@ -14,7 +14,7 @@ public sealed class StatementTable
 {
     /// <summary>Statements that have to be covered: prefixes of ids, per version.</summary>
     private static readonly (int Version, string Prefix)[] Ranges =
-        [(5, "MQTT-3.1.2-20"), (5, "MQTT-3.2.2-4")];
+        [(5, "MQTT-1."), (5, "MQTT-2."), (5, "MQTT-3.1."), (5, "MQTT-3.2."), (5, "MQTT-3.3."), (5, "U5-")];
 
     private static readonly Dictionary<int, string[]> Statements = new()
     {
