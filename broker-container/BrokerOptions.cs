@@ -22,6 +22,9 @@ public sealed record BrokerOptions
           --internal-port N     HTTP for the functions: messages, changes, /health
           --data DIR            where the broker keeps its data
           --standalone          no registry and no queues: everyone may connect and do everything
+          --scram-credentials FILE
+                                stand-alone: only who proves a name by SCRAM-SHA-256 (MQTT 5) comes in; lines are made by
+                                "IotHub.Broker scram-credential NAME", which reads the password from its input
           --log-level LEVEL     trace, debug, information (default), warning, error, critical or none
           --help                this text
         settings (environment): AzureWebJobsStorage or AzureWebJobsStorage__accountName, IOTHUB_BROKER_KEY, IOTHUB_EVENTS_LAYOUT
@@ -37,6 +40,9 @@ public sealed record BrokerOptions
     public int? InternalPort { get; init; }
     public string? DataFolder { get; init; }
     public bool Standalone { get; init; }
+
+    /// <summary>Names and keys of those who may come in; null lets everyone in.</summary>
+    public string? ScramCredentialsFile { get; init; }
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
     public bool Help { get; init; }
 
@@ -59,6 +65,7 @@ public sealed record BrokerOptions
                 "--internal-port" => options with { InternalPort = PortNumber(name, Value()) },
                 "--data" => options with { DataFolder = Value() },
                 "--standalone" => options with { Standalone = true },
+                "--scram-credentials" => options with { ScramCredentialsFile = Value() },
                 "--log-level" => options with { LogLevel = Level(Value()) },
                 "--help" or "-h" => options with { Help = true },
                 _ => throw new StartException($"unknown option {name}: --help lists them all"),
@@ -74,6 +81,10 @@ public sealed record BrokerOptions
         if ((TlsPort ?? WssPort) is not null && CertificateFile is null)
         {
             throw new StartException($"{(TlsPort is null ? "--wss-port" : "--tls-port")} needs a certificate: give --cert FILE and --key FILE");
+        }
+        if (ScramCredentialsFile is not null && !Standalone)
+        {
+            throw new StartException("--scram-credentials goes with --standalone only: otherwise devices are known from the registry");
         }
         var fixedPorts = new[] { Port, TlsPort, WsPort, WssPort, InternalPort }.Where(port => port > 0).ToList();
         var twice = fixedPorts.GroupBy(port => port).FirstOrDefault(same => same.Count() > 1);

@@ -25,6 +25,13 @@ public sealed partial class Connection
                 break;
         }
         Phase = ConnectionPhase.Authenticating;
+        return Connect.AuthenticationMethod is null
+            ? await OpenAndGoOn().ConfigureAwait(false)
+            : await BeginAuthentication().ConfigureAwait(false);
+    }
+
+    private async ValueTask<bool> OpenAndGoOn()
+    {
         if (!await Open().ConfigureAwait(false))
         {
             return Phase != ConnectionPhase.Closed;
@@ -75,17 +82,16 @@ public sealed partial class Connection
 
     private async ValueTask<bool> Open()
     {
-        if (Connect.AuthenticationMethod is not null)
-        {
-            return !Refuse(ReasonCode.BadAuthenticationMethod) && false;
-        }
         if (CheckClientId() is { } wrong)
         {
             return !Refuse(wrong) && false;
         }
         var attempt = new ConnectAttempt(
             Connect.Level, Connect.ClientId, Connect.UserName, Connect.Password, Connect.CleanStart, Channel.ClientCertificate,
-            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength));
+            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength))
+        {
+            ProvenName = _provenName,
+        };
         for (var tries = 0; tries < AuthenticationTries; tries++)
         {
             var verdict = await _broker.Authenticator.Authenticate(attempt, CancellationToken.None).ConfigureAwait(false);
@@ -199,6 +205,11 @@ public sealed partial class Connection
         if (keepAlive != Connect.KeepAliveSeconds)
         {
             properties.UInt16(PropertyId.ServerKeepAlive, keepAlive);
+        }
+        if (Connect.AuthenticationMethod is { } method)
+        {
+            // [MQTT-4.12.0-5]
+            properties.Text(PropertyId.AuthenticationMethod, method).Binary(PropertyId.AuthenticationData, _serverProof);
         }
         return properties;
     }

@@ -20,12 +20,13 @@ public sealed class TestBroker : IAsyncDisposable
     private readonly ManualTime? _manualTime;
     private readonly Task _timers;
 
-    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via)
+    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via,
+        IEnhancedAuthentication? enhanced)
     {
         _manualTime = time;
         Via = via;
         Bridge = bridge;
-        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System);
+        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System) { EnhancedAuthentication = enhanced };
         _listener = new TcpListenerLoop(Broker, new IPEndPoint(IPAddress.Loopback, 0), via == Via.Tls ? TestCertificate.Create() : null);
         _listener.Start();
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
@@ -41,9 +42,10 @@ public sealed class TestBroker : IAsyncDisposable
     /// <param name="settings">Events and routes of the anonymous hub.</param>
     public static TestBroker Start(
         BrokerLimits? limits = null, IAuthenticator? authenticator = null, ManualTime? time = null, HubSettings? settings = null,
-        Via via = Via.Tcp)
+        Via via = Via.Tcp, IEnhancedAuthentication? enhanced = null)
     {
-        var broker = new TestBroker(limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via);
+        var broker = new TestBroker(
+            limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via, enhanced);
         if (settings is not null)
         {
             broker.Broker.Configure(AnonymousAuthenticator.HubId, settings);
