@@ -91,11 +91,8 @@ public sealed partial class Connection
 
     private void PublishTo(Session session, in Publish publish, TopicEntry topic, in Frame frame)
     {
-        Span<byte> filtered = publish.AllPropertiesForwarded || publish.Properties.Length > 1024 ? [] : stackalloc byte[1024];
-        if (!publish.AllPropertiesForwarded && filtered.IsEmpty)
-        {
-            filtered = new byte[publish.Properties.Length];
-        }
+        Span<byte> filtered = publish.AllPropertiesForwarded ? default
+            : publish.Properties.Length <= 1024 ? stackalloc byte[1024] : new byte[publish.Properties.Length];
         var message = new PublishedMessage
         {
             Topic = topic,

@@ -1,3 +1,4 @@
+using System.Text;
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Retained;
 using IotHub.Broker.Topics;
@@ -16,7 +17,7 @@ public sealed partial class Hub(Lane lane, Guid id)
 
     private readonly long[] _versions = new long[VersionBuckets];
     private readonly SubscriptionTree _tree = new();
-    private readonly TopicTable _topics = new(lane.Broker.Limits.CachedTopicsPerHubMaximum, lane.Broker.HashSeed);
+    private readonly TopicTable _topics = new(lane.Broker.Limits.CachedTopicsPerHubMaximum, lane.Broker.HashSeed, BucketOf);
     private readonly RecentIds _recentIds = new(lane.Broker.Limits.RememberedMessageIdsPerHub);
     private readonly List<Subscription> _matchedPlain = [];
     private readonly List<SharedGroup> _matchedGroups = [];
@@ -56,11 +57,16 @@ public sealed partial class Hub(Lane lane, Guid id)
     /// <summary>Brings an entry's receivers up to date.</summary>
     public void Refresh(TopicEntry entry)
     {
-        var version = _allVersion + _versions[Bucket(entry.Text)];
-        if (entry.Version == version)
+        var version = _allVersion + _versions[entry.Bucket];
+        if (entry.Version != version)
         {
-            return;
+            // Apart, so that its closures cost nothing here.
+            Rebuild(entry, version);
         }
+    }
+
+    private void Rebuild(TopicEntry entry, long version)
+    {
         _matchedPlain.Clear();
         _matchedGroups.Clear();
         _tree.Match(entry.Text, _matchedPlain, _matchedGroups);
@@ -107,14 +113,14 @@ public sealed partial class Hub(Lane lane, Guid id)
         }
         else
         {
-            _versions[Bucket(topicFilter)]++;
+            _versions[BucketOf(Encoding.UTF8.GetBytes(topicFilter))]++;
         }
     }
 
-    private static int Bucket(string topic)
+    private static int BucketOf(ReadOnlySpan<byte> topic)
     {
-        var slash = topic.IndexOf('/', StringComparison.Ordinal);
-        return string.GetHashCode(slash < 0 ? topic : topic.AsSpan(0, slash), StringComparison.Ordinal) & (VersionBuckets - 1);
+        var slash = topic.IndexOf((byte)'/');
+        return (int)(TopicBytes.Hash(slash < 0 ? topic : topic[..slash], seed: 0) % VersionBuckets);
     }
 
     /// <summary>Publishes an event on the hub's event topics and hands it on to be recorded; nothing when events are switched off.</summary>

@@ -14,6 +14,9 @@ public sealed class TopicEntry(byte[] utf8, ulong hash)
     public ulong Hash { get; } = hash;
     public string Text { get; } = Encoding.UTF8.GetString(utf8);
 
+    /// <summary>First level, as the subscription versions are kept by it.</summary>
+    public int Bucket { get; init; }
+
     /// <summary>Version of the subscription set that the three lists were made from; -1 for never.</summary>
     public long Version { get; set; } = -1;
 
@@ -26,7 +29,7 @@ public sealed class TopicEntry(byte[] utf8, ulong hash)
 /// Topics of one hub by their bytes: open addressing over a seeded hash, so that a topic seen before costs neither a string nor a
 /// walk. Bounded: when full it starts anew.
 /// </summary>
-public sealed class TopicTable(int maximumEntries, ulong seed)
+public sealed class TopicTable(int maximumEntries, ulong seed, Func<ReadOnlySpan<byte>, int> bucketOf)
 {
     private TopicEntry?[] _slots = new TopicEntry?[64];
 
@@ -69,7 +72,7 @@ public sealed class TopicTable(int maximumEntries, ulong seed)
                 }
             }
         }
-        var added = new TopicEntry(topic.ToArray(), hash);
+        var added = new TopicEntry(topic.ToArray(), hash) { Bucket = bucketOf(topic) };
         Place(added);
         Count++;
         return added;

@@ -1,1 +1,19 @@
-return 0;
+using IotHub.Benchmarks;
+
+// Run on demand, in Release; see tests/benchmarks/README.md for what each table means.
+return args.FirstOrDefault() switch
+{
+    "micro" => Micro.Run(args[1..]),
+    "allocations" => AllocationTable.Run(args[1..]),
+    _ => Usage(),
+};
+
+static int Usage()
+{
+    Console.Error.WriteLine("""
+        usage: dotnet run -c Release --project tests/benchmarks -- TABLE [options]
+          micro [--filter PATTERN]   nanoseconds and bytes of the codec, the topic look-up and a whole publish
+          allocations [--update]     allocated bytes per delivery of each hot path; --update writes allocations.json
+        """);
+    return 2;
+}

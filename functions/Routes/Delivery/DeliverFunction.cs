@@ -15,8 +15,8 @@ public sealed partial class DeliverFunction(
     IRegistry registry, RestSink rest, ObjectStoreSink objects, DeliveryPolicy policy, EnvelopeQueue deliveries, DeadLetters deadLetters,
     RouteEvents events, TimeProvider clock, Random random, ILogger<DeliverFunction> logger)
 {
-    /// <summary>Well below the host's time limit: what is left then is put back on the queue.</summary>
-    private static readonly TimeSpan WorkingTime = TimeSpan.FromMinutes(2);
+    /// <summary>What is left then goes to the end of the queue: a slow target must not hold the few places that all routes share.</summary>
+    private static readonly TimeSpan WorkingTime = TimeSpan.FromSeconds(20);
 
     public async Task Run(ReadOnlyMemory<byte> queueMessage, CancellationToken cancel)
     {

@@ -10,7 +10,9 @@ using MQTTnet.Protocol;
 
 namespace IotHub.Local.Demo;
 
-/// <summary>One message on its way from a Sigfox callback to an MQTT subscriber, a blob container and an HTTP server; cleans up after itself.</summary>
+/// <summary>
+/// One message on its way from a Sigfox callback to an MQTT subscriber, a blob container and an HTTP server; cleans up after itself.
+/// </summary>
 public sealed class MessageWalk : IAsyncDisposable
 {
     private const string Prefix = "demo";
@@ -214,7 +216,8 @@ public sealed class MessageWalk : IAsyncDisposable
             await _container.DeleteIfExistsAsync(cancellationToken: patience.Token);
             _progress("cleaned up");
         }
-        catch (Exception e) when (e is LaunchException or HttpRequestException or OperationCanceledException or Azure.RequestFailedException)
+        catch (Exception e)
+            when (e is LaunchException or HttpRequestException or OperationCanceledException or Azure.RequestFailedException)
         {
             _progress($"could not clean up all of it: {e.Message}");
         }

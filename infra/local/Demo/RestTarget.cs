@@ -42,7 +42,7 @@ public sealed class RestTarget : IAsyncDisposable
     {
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body, context.RequestAborted);
-        await _calls.Writer.WriteAsync(
-            new RestCall(context.Request.Method, context.Request.Headers["X-Mqtt-Topic"].ToString(), body.ToArray()), context.RequestAborted);
+        var topic = context.Request.Headers["X-Mqtt-Topic"].ToString();
+        await _calls.Writer.WriteAsync(new RestCall(context.Request.Method, topic, body.ToArray()), context.RequestAborted);
     }
 }

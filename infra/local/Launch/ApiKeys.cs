@@ -35,8 +35,10 @@ public static class ApiKeys
             await process.WaitForExitAsync(patience.Token);
             return process.ExitCode == 0 && Read(output) is var (access, secret)
                 ? credentials with { AccessKey = access, SecretKey = secret }
-                : throw new LaunchException(
-                    $"The API key could not be created: {(await error).Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault() ?? "no answer"}");
+                : throw new LaunchException("The API key could not be created; the function app's own words follow.")
+                {
+                    LogTail = (await error).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+                };
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {

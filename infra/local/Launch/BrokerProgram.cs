@@ -10,7 +10,8 @@ public static class BrokerProgram
     private static readonly TimeSpan ReadyPatience = TimeSpan.FromSeconds(60);
 
     public static StartCommand Command(
-        Checkout checkout, DataFolder data, Ports ports, ServerCertificate certificate, IReadOnlyDictionary<string, string> settings) => new(
+        Checkout checkout, DataFolder data, Ports ports, ServerCertificate certificate, IReadOnlyDictionary<string, string> settings) =>
+        new(
             checkout.BrokerProgram,
             [
                 "--bind", "127.0.0.1", "--port", Text(ports.Mqtt), "--tls-port", Text(ports.MqttTls), "--ws-port", Text(ports.Ws),
@@ -21,7 +22,8 @@ public static class BrokerProgram
 
     /// <param name="started">Told of the child as soon as there is one, before it is ready.</param>
     public static async Task Start(
-        StartCommand command, DataFolder data, Ports ports, HttpClient http, OrphanGuard guard, Action<Child> started, CancellationToken cancel)
+        StartCommand command, DataFolder data, Ports ports, HttpClient http, OrphanGuard guard, Action<Child> started,
+        CancellationToken cancel)
     {
         var saidReady = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var child = Child.Start(

@@ -26,7 +26,8 @@ public sealed record Checkout(string Root, string FunctionsFolder, string Broker
         {
             if (!File.Exists(program))
             {
-                throw new LaunchException($"{Path.GetFileName(program)} is missing beside the launcher: build it with dotnet build infra/local.");
+                throw new LaunchException(
+                    $"{Path.GetFileName(program)} is missing beside the launcher: build it with dotnet build infra/local.");
             }
         }
         return checkout;

@@ -27,8 +27,8 @@ public sealed class Child : IDisposable
 
     /// <param name="line">Told of every line on standard output.</param>
     public static Child Start(
-        string name, string program, IEnumerable<string> arguments, string folder, IReadOnlyDictionary<string, string> environment, CappedLog log,
-        OrphanGuard guard, Action<string>? line = null)
+        string name, string program, IEnumerable<string> arguments, string folder, IReadOnlyDictionary<string, string> environment,
+        CappedLog log, OrphanGuard guard, Action<string>? line = null)
     {
         var start = OwnSession.Wrap(program, arguments);
         start.RedirectStandardInput = true;
@@ -71,7 +71,8 @@ public sealed class Child : IDisposable
     }
 
     /// <summary>The sentence for a child that ended by itself.</summary>
-    public LaunchException Death() => new($"{Name} ended with exit code {_process.ExitCode}; its log is {Log.FilePath}.") { LogTail = Log.Tail };
+    public LaunchException Death() =>
+        new($"{Name} ended with exit code {_process.ExitCode}; its log is {Log.FilePath}.") { LogTail = Log.Tail };
 
     /// <summary>Asks it to end, then kills it.</summary>
     public async Task Stop(TimeSpan grace)

@@ -2,7 +2,9 @@ using System.Security.Cryptography;
 
 namespace IotHub.Local.Launch;
 
-/// <summary>The secrets of one data folder, made at its first start and kept in <c>credentials.json</c>, readable by its owner only.</summary>
+/// <summary>
+/// The secrets of one data folder, made at its first start and kept in <c>credentials.json</c>, readable by its owner only.
+/// </summary>
 /// <param name="AccessKey">Empty until the API key was created in the storage.</param>
 public sealed record Credentials(
     string AccessKey, string SecretKey, Guid OrganizationId, Guid ProjectId, string SealingKey, string BrokerKey)
@@ -15,7 +17,8 @@ public sealed record Credentials(
         var organization = Guid.NewGuid();
         return new Credentials(
             "", "", organization, organization,
-            Convert.ToBase64String(RandomNumberGenerator.GetBytes(KeyBytes)), Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(KeyBytes)));
+            Convert.ToBase64String(RandomNumberGenerator.GetBytes(KeyBytes)),
+            Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(KeyBytes)));
     }
 
     /// <summary>Not the keys: records print themselves into logs and messages.</summary>

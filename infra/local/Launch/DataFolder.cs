@@ -131,7 +131,8 @@ public sealed class DataFolder : IDisposable
         catch (IOException e)
         {
             throw IsSharing(e)
-                ? new LaunchException($"Another local hub runs on {path}: stop it, or give this one a folder of its own with --data DIR.", e)
+                ? new LaunchException(
+                    $"Another local hub runs on {path}: stop it, or give this one a folder of its own with --data DIR.", e)
                 : Unwritable(path, e);
         }
     }

@@ -3,7 +3,9 @@ using System.Text.Json.Serialization;
 
 namespace IotHub.Local.Launch;
 
-/// <summary>What <c>endpoints.json</c> in the data folder says while the hub runs. Scripts and tests read it; names are snake_case there.</summary>
+/// <summary>
+/// What <c>endpoints.json</c> in the data folder says while the hub runs. Scripts and tests read it; names are snake_case there.
+/// </summary>
 public sealed record Endpoints
 {
     public required string ApiUrl { get; init; }

@@ -102,7 +102,8 @@ public sealed class StandInApp : IFunctionApp
     public Task<LaunchException> Ended { get; }
 
     public static async Task<StandInApp> Start(
-        string appRoot, int port, IReadOnlyDictionary<string, string> settings, CappedLog log, TimeSpan grace, OrphanGuard guard, TimeProvider time)
+        string appRoot, int port, IReadOnlyDictionary<string, string> settings, CappedLog log, TimeSpan grace, OrphanGuard guard,
+        TimeProvider time)
     {
         var loggers = LoggerFactory.Create(logging => logging.AddProvider(new CappedLogProvider(log, time)));
         var options = new FunctionHostOptions
@@ -143,7 +144,8 @@ public sealed class StandInApp : IFunctionApp
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            throw new LaunchException($"The function app was not healthy within {ReadyPatience.TotalSeconds:0} s: see its log {_log.FilePath}.")
+            throw new LaunchException(
+                $"The function app was not healthy within {ReadyPatience.TotalSeconds:0} s: see its log {_log.FilePath}.")
             {
                 LogTail = _log.Tail,
             };

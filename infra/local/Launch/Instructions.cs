@@ -28,11 +28,11 @@ public static class Instructions
 
         2. A Sigfox network: an address to post to, and its secret
 
-        {{Network(at)}}
+        {{Network()}}
 
         3. A route that keeps every message under sigfox/ in the blob container "messages"
 
-        {{Route(at)}}
+        {{Route()}}
 
         4. Listen as the device, in the background
 
@@ -45,19 +45,21 @@ public static class Instructions
         """;
 
     private static string Hub(Endpoints at) =>
-        Create(at, "HUB", "id", "hubs", $$"""{"name":"my-hub","project_id":"{{at.ProjectId}}"}""") + "; " +
-        Create(at, "DEVICE", "id", "devices", """{"name":"my-device","hub_id":"'$HUB'","allow_insecure":true}""") + "; " +
+        $"API={at.ManagementUrl}; KEY={at.SecretKey}; " +
+        Create("HUB", "id", "hubs", $$"""{"name":"my-hub","project_id":"{{at.ProjectId}}"}""") + "; " +
+        Create("DEVICE", "id", "devices", """{"name":"my-device","hub_id":"'$HUB'","allow_insecure":true}""") + "; " +
         "echo \"hub $HUB, device $DEVICE\"";
 
-    private static string Network(Endpoints at) =>
-        Create(at, "SECRET", "secret", "networks", """{"name":"my-sigfox","type":"sigfox","hub_id":"'$HUB'","topic_prefix":"sigfox"}""") + "; " +
+    private static string Network() =>
+        Create("SECRET", "secret", "networks", """{"name":"my-sigfox","type":"sigfox","hub_id":"'$HUB'","topic_prefix":"sigfox"}""") +
+        "; " +
         "echo \"secret $SECRET\"";
 
-    private static string Route(Endpoints at)
+    private static string Route()
     {
         const string Config = """{"bucket_region":"fr-par","bucket_name":"messages","object_prefix":"","strategy":"per_message"}""";
-        return Create(at, "ROUTE", "id", "routes", $$"""{"name":"my-route","hub_id":"'$HUB'","topic":"sigfox/#","s3_config":{{Config}}}""") + "; " +
-            "echo \"route $ROUTE\"";
+        const string Body = $$"""{"name":"my-route","hub_id":"'$HUB'","topic":"sigfox/#","s3_config":{{Config}}}""";
+        return Create("ROUTE", "id", "routes", Body) + "; echo \"route $ROUTE\"";
     }
 
     /// <summary>In the background without a terminal to read from, and a moment to connect in before the next command.</summary>
@@ -70,10 +72,11 @@ public static class Instructions
     }
 
     private static string Post(Endpoints at) =>
-        $"curl -sS -i {at.Ingest.SigfoxUrl} -H \"X-Secret: $SECRET\" -H 'X-Topic: A1234B/payload' -d '{{\"data\":\"ABCDEF01\",\"id\":\"A1234B\"}}'";
+        $"curl -sS -i {at.Ingest.SigfoxUrl} -H \"X-Secret: $SECRET\" -H 'X-Topic: A1234B/payload' " +
+        """-d '{"data":"ABCDEF01","id":"A1234B"}'""";
 
-    private static string Create(Endpoints at, string variable, string member, string what, string body) =>
-        $"{variable}=$(curl -sS {at.ManagementUrl}/{what} -H 'X-Auth-Token: {at.SecretKey}' -H 'Content-Type: application/json' -d '{body}' " +
+    private static string Create(string variable, string member, string what, string body) =>
+        $"{variable}=$(curl -sS $API/{what} -H \"X-Auth-Token: $KEY\" -H 'Content-Type: application/json' -d '{body}' " +
         $"| sed -E 's/.*\"{member}\":\"([^\"]+)\".*/\\1/')";
 
     private static string Number(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -5,7 +5,9 @@ using IotHub.Local.Processes;
 
 namespace IotHub.Local.Launch;
 
-/// <summary>The whole hub on this machine: Azurite, the function app and the broker, started in that order and stopped in the reverse one.</summary>
+/// <summary>
+/// The whole hub on this machine: Azurite, then the function app and the broker; stopped in the reverse order.
+/// </summary>
 public sealed class LocalHub : IAsyncDisposable
 {
     private const string Loopback = "127.0.0.1";
@@ -242,5 +244,6 @@ public sealed class LocalHub : IAsyncDisposable
         ServerCa = certificate.CaFile,
     };
 
-    private static string Url(string scheme, int port, string path) => string.Create(CultureInfo.InvariantCulture, $"{scheme}://{Loopback}:{port}{path}");
+    private static string Url(string scheme, int port, string path) =>
+        string.Create(CultureInfo.InvariantCulture, $"{scheme}://{Loopback}:{port}{path}");
 }

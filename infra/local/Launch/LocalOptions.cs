@@ -57,5 +57,6 @@ public sealed record LocalOptions(LocalCommand Command, string? DataFolder, int?
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port)
         && (port == 0 || (port >= LowestPort && port <= HighestPort - Ports.Count + 1))
             ? port
-            : throw new LaunchException($"--base-port {text} is not a port from {LowestPort} to {HighestPort - Ports.Count + 1}, nor 0 for free ports.");
+            : throw new LaunchException(
+                $"--base-port {text} is not a port from {LowestPort} to {HighestPort - Ports.Count + 1}, nor 0 for free ports.");
 }

@@ -11,6 +11,9 @@ public static class NodePackages
 {
     private const int LeastNode = 20;
     private const string Stamp = ".installed-lock";
+    private static readonly string Advice =
+        string.Create(CultureInfo.InvariantCulture, $"install Node.js {LeastNode} or newer (nodejs.org) and start again.");
+
     private static readonly TimeSpan LookPause = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan InstallPatience = TimeSpan.FromMinutes(6);
 
@@ -19,12 +22,12 @@ public static class NodePackages
     public static async Task<string> FindNode(CancellationToken cancel)
     {
         var node = Executables.Find("node")
-            ?? throw new LaunchException($"Node.js is not installed: install Node.js {LeastNode} or newer (nodejs.org) and start again.");
+            ?? throw new LaunchException($"Node.js is not installed: {Advice}");
         var (_, output) = await Run(node, ["--version"], Path.GetTempPath(), null, cancel);
         var version = output.Trim().TrimStart('v');
         return int.TryParse(version.Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var major) && major >= LeastNode
             ? node
-            : throw new LaunchException($"Node.js {version} at {node} is too old: install Node.js {LeastNode} or newer (nodejs.org) and start again.");
+            : throw new LaunchException($"Node.js {version} at {node} is too old: {Advice}");
     }
 
     /// <summary>
@@ -33,7 +36,8 @@ public static class NodePackages
     /// </summary>
     public static async Task Install(string folder, string logFile, Action<string> progress, OrphanGuard guard, CancellationToken cancel)
     {
-        var wanted = Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(Path.Combine(folder, "package-lock.json"), cancel)));
+        var lockFile = await File.ReadAllBytesAsync(Path.Combine(folder, "package-lock.json"), cancel);
+        var wanted = Convert.ToHexStringLower(SHA256.HashData(lockFile));
         var stamp = Path.Combine(folder, "node_modules", Stamp);
         if (IsInstalled())
         {
@@ -45,13 +49,15 @@ public static class NodePackages
         {
             return;
         }
-        var npm = Executables.Find("npm") ?? throw new LaunchException("npm is not installed: it comes with Node.js (nodejs.org); install it and start again.");
+        var npm = Executables.Find("npm")
+            ?? throw new LaunchException("npm is not installed: it comes with Node.js (nodejs.org); install it and start again.");
         string[] arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
         var (code, output) = await Run(npm, arguments, folder, guard, cancel);
         if (code != 0)
         {
             await File.WriteAllTextAsync(logFile, output, cancel);
-            throw new LaunchException($"npm ci failed in {folder}: see whether the npm registry can be reached and start again; its output is in {logFile}.")
+            throw new LaunchException(
+                $"npm ci failed in {folder}: see whether the npm registry can be reached and start again; its output is in {logFile}.")
             {
                 LogTail = [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(10)],
             };
@@ -72,7 +78,8 @@ public static class NodePackages
             }
             catch (UnauthorizedAccessException e)
             {
-                throw new LaunchException($"{path} cannot be written ({e.Message.TrimEnd('.')}): make the checkout writable and start again.", e);
+                throw new LaunchException(
+                    $"{path} cannot be written ({e.Message.TrimEnd('.')}): make the checkout writable and start again.", e);
             }
             catch (IOException) when (since.Elapsed < InstallPatience)
             {
@@ -99,7 +106,7 @@ public static class NodePackages
         }
         catch (Win32Exception e)
         {
-            throw new LaunchException($"{program} cannot be started ({e.Message}): install Node.js {LeastNode} or newer (nodejs.org) and start again.", e);
+            throw new LaunchException($"{program} cannot be started ({e.Message}): {Advice}", e);
         }
         using (process)
         {

@@ -19,7 +19,11 @@ public static class Readiness
             }
             if (since.Elapsed > patience)
             {
-                throw new LaunchException($"{child.Name} was not ready within {patience.TotalSeconds:0} s: see its log {child.Log.FilePath}.") { LogTail = child.Log.Tail };
+                throw new LaunchException(
+                    $"{child.Name} was not ready within {patience.TotalSeconds:0} s: see its log {child.Log.FilePath}.")
+                {
+                    LogTail = child.Log.Tail,
+                };
             }
             await Task.Delay(Pause, cancel);
         }

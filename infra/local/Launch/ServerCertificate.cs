@@ -12,7 +12,8 @@ public sealed record ServerCertificate(string CaFile, string CertificateFile, st
     /// <summary>Made at the first start; the authority stays, the server's own certificate is renewed before it ends.</summary>
     public static ServerCertificate Prepare(string folder, TimeProvider time)
     {
-        var files = new ServerCertificate(Path.Combine(folder, "server-ca.pem"), Path.Combine(folder, "server.pem"), Path.Combine(folder, "server-key.pem"));
+        var files = new ServerCertificate(
+            Path.Combine(folder, "server-ca.pem"), Path.Combine(folder, "server.pem"), Path.Combine(folder, "server-key.pem"));
         var caKeyFile = Path.Combine(folder, "server-ca-key.pem");
         var authority = new CertificateAuthority(time);
         IssuedCertificate ca;

@@ -8,12 +8,12 @@ namespace IotHub.Local.Processes;
 /// </summary>
 public static class OwnSession
 {
-    private static readonly string? Setsid = Executables.Find("setsid");
+    private static readonly string? Setsid = OperatingSystem.IsWindows() ? null : Executables.Find("setsid");
 
     public static ProcessStartInfo Wrap(string program, IEnumerable<string> arguments) =>
-        Setsid is null || OperatingSystem.IsWindows() ? new ProcessStartInfo(program, arguments) : new ProcessStartInfo(Setsid, [program, .. arguments]);
+        Setsid is null ? new ProcessStartInfo(program, arguments) : new ProcessStartInfo(Setsid, [program, .. arguments]);
 
     /// <param name="arguments">As one text, split at spaces outside double quotes.</param>
     public static ProcessStartInfo Wrap(string program, string arguments) =>
-        Setsid is null || OperatingSystem.IsWindows() ? new ProcessStartInfo(program, arguments) : new ProcessStartInfo(Setsid, $"\"{program}\" {arguments}");
+        Setsid is null ? new ProcessStartInfo(program, arguments) : new ProcessStartInfo(Setsid, $"\"{program}\" {arguments}");
 }

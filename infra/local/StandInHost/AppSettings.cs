@@ -44,7 +44,8 @@ public sealed partial class AppSettings
     /// <summary>Replaces each <c>%NAME%</c> in a binding; an unset name is a mistake there.</summary>
     public string Resolve(string text, string where) => Reference().Replace(
         text,
-        match => this[match.Groups[1].Value] ?? throw new FunctionAppException($"{where} names the app setting {match.Value}, which is not set"));
+        match => this[match.Groups[1].Value]
+            ?? throw new FunctionAppException($"{where} names the app setting {match.Value}, which is not set"));
 
     /// <summary>The connection string behind a binding's <c>connection</c>.</summary>
     public string ConnectionString(string name, string where)

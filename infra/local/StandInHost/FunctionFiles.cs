@@ -3,7 +3,9 @@ using System.Text.RegularExpressions;
 
 namespace IotHub.Local.StandInHost;
 
-/// <summary>Reads the function.json files of an app. What the stand-in cannot do is refused here, by name, not left out in silence.</summary>
+/// <summary>
+/// Reads the function.json files of an app. What the stand-in cannot do is refused here, by name, not left out in silence.
+/// </summary>
 public static partial class FunctionFiles
 {
     private const string DefaultConnection = "AzureWebJobsStorage";
@@ -11,7 +13,7 @@ public static partial class FunctionFiles
     private static readonly JsonDocumentOptions Lenient =
         new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
 
-    /// <exception cref="FunctionAppException">A function file is broken or asks for something that the stand-in host does not do.</exception>
+    /// <exception cref="FunctionAppException">A function file is broken or asks for what the stand-in host does not do.</exception>
     public static IReadOnlyList<FunctionDefinition> Load(string appRoot, HostFile host, AppSettings settings)
     {
         var functions = new List<FunctionDefinition>();
@@ -55,7 +57,8 @@ public static partial class FunctionFiles
     {
         if (root.TryGetProperty("retry", out _))
         {
-            throw new FunctionAppException($"{name}/function.json has a retry policy, which the stand-in host does not run; rely on dequeue counts");
+            throw new FunctionAppException(
+                $"{name}/function.json has a retry policy, which the stand-in host does not run; rely on dequeue counts");
         }
         var bindings = root.GetProperty("bindings").EnumerateArray().Select(b => new Binding(name, b)).ToList();
         CheckNames(name, bindings);
@@ -92,11 +95,11 @@ public static partial class FunctionFiles
         }
         var isHttp = trigger.Type.Equals("httpTrigger", StringComparison.OrdinalIgnoreCase);
         var others = bindings.Where(b => b != trigger).ToList();
-        if (others.FirstOrDefault(b => !isHttp || !b.Type.Equals("http", StringComparison.OrdinalIgnoreCase) || b.Direction != "out") is { } odd)
+        if (others.FirstOrDefault(b => !isHttp || !b.IsHttpOutput) is { } odd)
         {
             throw new FunctionAppException(
-                $"{name}/function.json binds {odd.Name} ({odd.Type}, {odd.Direction}); the stand-in host knows triggers and http outputs only: " +
-                "use the storage clients in the code");
+                $"{name}/function.json binds {odd.Name} ({odd.Type}, {odd.Direction}); the stand-in host knows triggers and " +
+                "http outputs only: use the storage clients in the code");
         }
         if (others.Count > 1)
         {
@@ -121,8 +124,8 @@ public static partial class FunctionFiles
         if (response is null || !host.Handler.ProxiesHttp)
         {
             throw new FunctionAppException(
-                $"{name}/function.json: the stand-in host passes HTTP requests through only; set customHandler.enableProxyingHttpRequest in host.json " +
-                "and give the function exactly one httpTrigger and one http output");
+                $"{name}/function.json: the stand-in host passes HTTP requests through only; set " +
+                "customHandler.enableProxyingHttpRequest in host.json and give the function exactly one httpTrigger and one http output");
         }
         var route = (trigger.Text("route") ?? name).TrimStart('/');
         if (route.Split('/')[0].Equals("admin", StringComparison.OrdinalIgnoreCase) && host.RoutePrefix.Length == 0)
@@ -174,6 +177,8 @@ public static partial class FunctionFiles
         public string Type { get; } = json.TryGetProperty("type", out var type) ? type.GetString() ?? "" : "";
         public string Name { get; } = json.TryGetProperty("name", out var name) ? name.GetString() ?? "" : "";
         public string Direction { get; } = json.TryGetProperty("direction", out var direction) ? direction.GetString() ?? "in" : "in";
+
+        public bool IsHttpOutput => Type.Equals("http", StringComparison.OrdinalIgnoreCase) && Direction == "out";
 
         public string? Text(string member) => json.TryGetProperty(member, out var value) ? value.GetString() : null;
 

@@ -172,7 +172,7 @@ public sealed partial class FunctionHost : IAsyncDisposable
         {
             return;
         }
-        var container = new BlobServiceClient(_settings.ConnectionString(HostStorage, "the host")).GetBlobContainerClient(TimerStatusStore.Container);
+        var container = new BlobContainerClient(_settings.ConnectionString(HostStorage, "the host"), TimerStatusStore.Container);
         var statuses = new TimerStatusStore(container, _options.HostId ?? DefaultHostId(root));
         foreach (var function in timers)
         {

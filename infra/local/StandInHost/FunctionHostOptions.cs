@@ -17,7 +17,9 @@ public sealed record FunctionHostOptions
     /// <summary>Defaults as in Azure (empty queues polled once a minute) instead of those of a developer's machine.</summary>
     public bool AzureLike { get; init; }
 
-    /// <summary>After an answer with an empty body, hang until functionTimeout and kill the handler, as the real host does; otherwise fail at once.</summary>
+    /// <summary>
+    /// After an answer with an empty body, hang until functionTimeout and kill the handler, as the real host does; otherwise fail at once.
+    /// </summary>
     public bool Strict { get; init; }
 
     /// <summary>Null: keys are not checked.</summary>

@@ -353,7 +353,7 @@ public sealed partial class HandlerProcess(
         [LoggerMessage(LogLevel.Error, "handler was not ready within {Seconds} s")]
         public static partial void NotReady(ILogger logger, double seconds);
 
-        [LoggerMessage(LogLevel.Error, "handler exited with code 0: it is not started again and every invocation fails; exit with another code instead")]
+        [LoggerMessage(LogLevel.Error, "handler exited with code 0: it is not started again, every invocation fails; use another code")]
         public static partial void ExitedWithZero(ILogger logger);
 
         [LoggerMessage(LogLevel.Information, "handler exited with code 200: starting it again")]

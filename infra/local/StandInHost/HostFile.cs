@@ -32,7 +32,8 @@ public sealed record HostFile(
         }
         if (root.GetSection("customHandler:http:routes").GetChildren().Any())
         {
-            throw new FunctionAppException("host.json has customHandler.http.routes, which excludes every function.json; write function.json files");
+            throw new FunctionAppException(
+                "host.json has customHandler.http.routes, which excludes every function.json; write function.json files");
         }
         return new HostFile(
             (root["extensions:http:routePrefix"] ?? "api").Trim('/'),
@@ -46,7 +47,7 @@ public sealed record HostFile(
     {
         var overrides = settings.All
             .Where(s => s.Key.StartsWith(OverridePrefix, StringComparison.OrdinalIgnoreCase))
-            .Select(s => KeyValuePair.Create(s.Key[OverridePrefix.Length..].Replace("__", ":", StringComparison.Ordinal), (string?)s.Value));
+            .Select(s => KeyValuePair.Create(Member(s.Key), (string?)s.Value));
         var path = Path.Combine(appRoot, "host.json");
         if (!File.Exists(path))
         {
@@ -54,13 +55,18 @@ public sealed record HostFile(
         }
         try
         {
-            return new ConfigurationBuilder().AddJsonFile(path, optional: false, reloadOnChange: false).AddInMemoryCollection(overrides).Build();
+            return new ConfigurationBuilder()
+                .AddJsonFile(path, optional: false, reloadOnChange: false)
+                .AddInMemoryCollection(overrides)
+                .Build();
         }
         catch (InvalidDataException e)
         {
             throw new FunctionAppException($"host.json in {appRoot} is not readable: {(e.InnerException ?? e).Message}");
         }
     }
+
+    private static string Member(string setting) => setting[OverridePrefix.Length..].Replace("__", ":", StringComparison.Ordinal);
 
     private static TimeSpan? ReadTimeout(string? text) =>
         text switch
@@ -75,11 +81,13 @@ public sealed record HostFile(
         var description = section.GetSection("description");
         if (description["defaultExecutablePath"] is not { Length: > 0 } executable)
         {
-            throw new FunctionAppException("host.json has no customHandler.description.defaultExecutablePath: the host would not know what to start");
+            throw new FunctionAppException(
+                "host.json has no customHandler.description.defaultExecutablePath: the host would not know what to start");
         }
         if (description["defaultWorkerPath"] is { Length: > 0 })
         {
-            throw new FunctionAppException("host.json has customHandler.description.defaultWorkerPath, which the stand-in host does not know; use arguments");
+            throw new FunctionAppException(
+                "host.json has customHandler.description.defaultWorkerPath, which the stand-in host does not know; use arguments");
         }
         var port = section["port"];
         return new HandlerSettings(
@@ -107,7 +115,8 @@ public sealed record HostFile(
             {
                 "base64" => true,
                 "none" => false,
-                _ => throw new FunctionAppException($"extensions.queues.messageEncoding in host.json is {encoding}; it must be base64 or none"),
+                _ => throw new FunctionAppException(
+                    $"extensions.queues.messageEncoding in host.json is {encoding}; it must be base64 or none"),
             });
     }
 
@@ -119,7 +128,8 @@ public sealed record HostFile(
     private static TimeSpan ReadSpan(string name, string text, TimeSpan least) =>
         TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var span) && span >= least
             ? span
-            : throw new FunctionAppException($"{name} in host.json is {text}; it must be a time span of at least {least:c}, such as 00:05:00");
+            : throw new FunctionAppException(
+                $"{name} in host.json is {text}; it must be a time span of at least {least:c}, such as 00:05:00");
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -40,5 +40,6 @@ public static class HostJson
     public static string Date(DateTimeOffset date) => String(date.ToString("yyyy-MM-ddTHH:mm:sszzz", CultureInfo.InvariantCulture));
 
     /// <summary>A date inside an object: as many fraction digits as it needs.</summary>
-    public static string PreciseDate(DateTimeOffset date) => String(date.ToString("yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz", CultureInfo.InvariantCulture));
+    public static string PreciseDate(DateTimeOffset date) =>
+        String(date.ToString("yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz", CultureInfo.InvariantCulture));
 }

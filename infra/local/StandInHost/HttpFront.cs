@@ -36,7 +36,8 @@ public sealed partial class HttpFront : IAsyncDisposable
     private readonly WebApplication _app;
 
     public HttpFront(
-        FunctionHost host, HandlerProcess handler, TimeSpan? functionTimeout, HostKeys? keys, int port, TimeProvider time, ILoggerFactory loggers)
+        FunctionHost host, HandlerProcess handler, TimeSpan? functionTimeout, HostKeys? keys, int port, TimeProvider time,
+        ILoggerFactory loggers)
     {
         _host = host;
         _handler = handler;
@@ -61,7 +62,7 @@ public sealed partial class HttpFront : IAsyncDisposable
             Map(function, (HttpTrigger)function.Trigger);
         }
         _app.MapPost("/admin/functions/{name}", StartByHand);
-        _app.MapGet("/admin/host/status", context => Admin(context, () => WriteJson(context, new { state = "Running", version = HostHeaders.HostVersionValue })));
+        _app.MapGet("/admin/host/status", context => Admin(context, () => Status(context)));
         if (!host.Functions.Any(f => f.Trigger is HttpTrigger { Route: "" }))
         {
             _app.MapGet("/", HomePage);
@@ -94,7 +95,8 @@ public sealed partial class HttpFront : IAsyncDisposable
         }
         catch (Exception e) when (e is ArgumentException or FormatException or InvalidOperationException)
         {
-            throw new FunctionAppException($"{function.Name}/function.json: the route {trigger.Route} is not a route template: {e.Message}");
+            throw new FunctionAppException(
+                $"{function.Name}/function.json: the route {trigger.Route} is not a route template: {e.Message}");
         }
     }
 
@@ -102,7 +104,8 @@ public sealed partial class HttpFront : IAsyncDisposable
     private static async Task WrongMethodIsNotFound(HttpContext context, RequestDelegate next)
     {
         await next(context);
-        if (context.Response.StatusCode == StatusCodes.Status405MethodNotAllowed && !context.Items.ContainsKey(Handled) && !context.Response.HasStarted)
+        var isWrongMethod = context.Response.StatusCode == StatusCodes.Status405MethodNotAllowed && !context.Items.ContainsKey(Handled);
+        if (isWrongMethod && !context.Response.HasStarted)
         {
             context.Response.Headers.Allow = default;
             context.Response.StatusCode = StatusCodes.Status404NotFound;
@@ -211,10 +214,12 @@ public sealed partial class HttpFront : IAsyncDisposable
     private static Task HomePage(HttpContext context)
     {
         context.Response.ContentType = "text/html; charset=utf-8";
-        return context.Response.WriteAsync("<!doctype html><title>Function app</title><p>Your function app is up and running (stand-in host).</p>");
+        return context.Response.WriteAsync(
+            "<!doctype html><title>Function app</title><p>Your function app is up and running (stand-in host).</p>");
     }
 
-    private static Task WriteJson(HttpContext context, object value) => context.Response.WriteAsJsonAsync(value);
+    private static Task Status(HttpContext context) =>
+        context.Response.WriteAsJsonAsync(new { state = "Running", version = HostHeaders.HostVersionValue });
 
     private bool IsAllowed(KeyLevel level, string? offered) => _keys is null || level switch
     {

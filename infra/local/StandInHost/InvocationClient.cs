@@ -95,11 +95,13 @@ public sealed partial class InvocationClient(
             : Judge(response.Content.Headers.ContentType?.MediaType, answer);
     }
 
-    /// <summary>The answer on which the real host never completes the invocation. It is told at once; strict mode then really hangs.</summary>
+    /// <summary>
+    /// The answer on which the real host never completes the invocation. It is told at once; strict mode then really hangs.
+    /// </summary>
     private async Task<InvocationResult> Hang(string function, int status, CancellationToken cancel)
     {
-        var violation = $"{function} answered {status} with an empty body: the Functions host would wait for functionTimeout and kill the process; " +
-            "answer 200, application/json and at least {}";
+        var violation = $"{function} answered {status} with an empty body: the Functions host would wait for functionTimeout and " +
+            "kill the process; answer 200, application/json and at least {}";
         Log.ContractViolated(_logger, violation);
         ContractViolated?.Invoke(violation);
         if (strict)
@@ -122,7 +124,9 @@ public sealed partial class InvocationClient(
             {
                 return new InvocationResult("the handler's answer is not a JSON object");
             }
-            var logs = json.RootElement.EnumerateObject().FirstOrDefault(p => p.Name.Equals("Logs", StringComparison.OrdinalIgnoreCase)).Value;
+            var logs = json.RootElement.EnumerateObject()
+                .FirstOrDefault(member => member.Name.Equals("Logs", StringComparison.OrdinalIgnoreCase))
+                .Value;
             if (logs.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null))
             {
                 foreach (var line in logs.EnumerateArray().Select(l => l.GetString() ?? throw new InvalidOperationException()).ToList())

@@ -52,15 +52,20 @@ public static partial class InvocationPayload
 
     public static string ForTimer(string function, TimerTrigger trigger, TimerStatus? status, bool isPastDue, DateTimeOffset now)
     {
-        var recorded = status is null
-            ? "null"
-            : $$"""
-               {"Last":{{HostJson.PreciseDate(status.Last)}},"Next":{{HostJson.PreciseDate(status.Next)}},"LastUpdated":{{HostJson.PreciseDate(status.LastUpdated)}}}
-               """;
-        var data = $$"""
-            {"Schedule":{"AdjustForDST":{{Bool(trigger.Schedule.AdjustsForDaylightSaving)}}},"ScheduleStatus":{{recorded}},"IsPastDue":{{Bool(isPastDue)}}}
-            """;
+        var schedule = $$"""{"AdjustForDST":{{Bool(trigger.Schedule.AdjustsForDaylightSaving)}}}""";
+        var data = $$"""{"Schedule":{{schedule}},"ScheduleStatus":{{Json(status)}},"IsPastDue":{{Bool(isPastDue)}}}""";
         return Body(function, trigger.BindingName, data, new OrderedDictionary<string, string>(StringComparer.OrdinalIgnoreCase), now);
+    }
+
+    private static string Json(TimerStatus? status)
+    {
+        if (status is null)
+        {
+            return "null";
+        }
+        var last = HostJson.PreciseDate(status.Last);
+        var next = HostJson.PreciseDate(status.Next);
+        return $$"""{"Last":{{last}},"Next":{{next}},"LastUpdated":{{HostJson.PreciseDate(status.LastUpdated)}}}""";
     }
 
     private static string Bool(bool value) => value ? "true" : "false";
@@ -79,8 +84,8 @@ public static partial class InvocationPayload
     }
 
     /// <summary>
-    /// The properties of a message that is a JSON object go into the metadata, replacing built-in ones of the same name in any case. That is
-    /// what the host does, and why the handler must not trust the metadata.
+    /// The properties of a message that is a JSON object go into the metadata, replacing built-in ones of the same name in any case.
+    /// That is what the host does, and why the handler must not trust the metadata.
     /// </summary>
     private static void AddProperties(OrderedDictionary<string, string> metadata, string text)
     {

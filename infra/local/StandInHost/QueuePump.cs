@@ -38,12 +38,13 @@ public sealed partial class QueuePump
         _logger = loggers.CreateLogger("Host.Queues");
         _queue = storage.GetQueueClient(_trigger.Queue);
         var poison = _trigger.Queue + PoisonEnding;
-        _poison = _trigger.Queue.EndsWith(PoisonEnding, StringComparison.Ordinal) || poison.Length > QueueNameMax ? null : storage.GetQueueClient(poison);
+        var canHavePoison = !_trigger.Queue.EndsWith(PoisonEnding, StringComparison.Ordinal) && poison.Length <= QueueNameMax;
+        _poison = canHavePoison ? storage.GetQueueClient(poison) : null;
     }
 
     /// <summary>
-    /// Runs until <paramref name="stopReceiving"/>; returns when the last running message is done, or given up by <paramref name="abandon"/>
-    /// (it then comes back when its visibility ends, as after the death of a host).
+    /// Runs until <paramref name="stopReceiving"/>; returns when the last running message is done, or given up by
+    /// <paramref name="abandon"/> (it then comes back when its visibility ends, as after the death of a host).
     /// </summary>
     public async Task Run(CancellationToken stopReceiving, CancellationToken abandon)
     {
@@ -76,14 +77,17 @@ public sealed partial class QueuePump
         await Task.WhenAll(running);
     }
 
-    /// <summary>A missing queue and a storage account with troubles of its own look like an empty queue; anything else ends the host.</summary>
+    /// <summary>
+    /// A missing queue and a storage account with troubles of its own look like an empty queue; anything else ends the host.
+    /// </summary>
     private async Task<QueueMessage[]> Receive(CancellationToken cancel)
     {
         try
         {
             return await _queue.ReceiveMessagesAsync(_settings.BatchSize, _visibility, cancel);
         }
-        catch (RequestFailedException e) when (e.Status is 0 or >= 500 || e.ErrorCode is "QueueNotFound" or "QueueBeingDeleted" or "QueueDisabled")
+        catch (RequestFailedException e)
+            when (e.Status is 0 or >= 500 || e.ErrorCode is "QueueNotFound" or "QueueBeingDeleted" or "QueueDisabled")
         {
             return [];
         }
@@ -128,7 +132,8 @@ public sealed partial class QueuePump
     }
 
     /// <summary>Invokes, and hides the message for longer while that runs. The receipt changes with each renewal.</summary>
-    private async Task<(InvocationResult Result, string Receipt)> InvokeRenewing(QueueMessage message, string payload, CancellationToken abandon)
+    private async Task<(InvocationResult Result, string Receipt)> InvokeRenewing(
+        QueueMessage message, string payload, CancellationToken abandon)
     {
         using var done = CancellationTokenSource.CreateLinkedTokenSource(abandon);
         var renewal = Renew(message, done.Token);
@@ -156,7 +161,8 @@ public sealed partial class QueuePump
             }
             try
             {
-                var renewed = await _queue.UpdateMessageAsync(message.MessageId, receipt, message.Body, _visibility, CancellationToken.None);
+                var renewed = await _queue.UpdateMessageAsync(
+                    message.MessageId, receipt, message.Body, _visibility, CancellationToken.None);
                 receipt = renewed.Value.PopReceipt;
             }
             catch (RequestFailedException e)

@@ -113,8 +113,8 @@ public sealed class RequestForwarder : IDisposable
     {
         var incoming = context.Request;
         var target = $"{handler.GetLeftPart(UriPartial.Authority)}{EncodePath(incoming.Path.Value ?? "/")}{incoming.QueryString}";
-        var request = new HttpRequestMessage(
-            new HttpMethod(incoming.Method), new Uri(target, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }))
+        var asItIs = new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true };
+        var request = new HttpRequestMessage(new HttpMethod(incoming.Method), new Uri(target, asItIs))
         {
             Version = HttpVersion.Version11,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,

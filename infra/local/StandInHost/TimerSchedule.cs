@@ -29,7 +29,8 @@ public sealed class TimerSchedule
         var cron = CrontabSchedule.TryParse(text, new CrontabSchedule.ParseOptions { IncludingSeconds = fields == 6 });
         return cron is not null
             ? new TimerSchedule(text, cron, default)
-            : throw new FunctionAppException($"{text} is no timer schedule: six fields (second minute hour day month weekday), such as 0 */5 * * * *");
+            : throw new FunctionAppException(
+                $"{text} is no timer schedule: six fields (second minute hour day month weekday), such as 0 */5 * * * *");
     }
 
     /// <summary>The first occurrence after <paramref name="after"/>, by the wall clock of <paramref name="zone"/>.</summary>
@@ -68,5 +69,6 @@ public sealed class TimerSchedule
         return false;
     }
 
-    private static TimeSpan Skipped(DateTime wall, TimeZoneInfo zone) => zone.GetUtcOffset(wall.AddDays(1)) - zone.GetUtcOffset(wall.AddDays(-1));
+    private static TimeSpan Skipped(DateTime wall, TimeZoneInfo zone) =>
+        zone.GetUtcOffset(wall.AddDays(1)) - zone.GetUtcOffset(wall.AddDays(-1));
 }

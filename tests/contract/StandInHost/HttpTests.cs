@@ -171,7 +171,8 @@ public sealed class HttpTests
     [InlineData("GET", "/items/5/more")]
     public async Task What_is_no_functions_answers_404_without_the_handler(string method, string path)
     {
-        await using var app = (await ScriptedApp.Create()).WithHttpFunction("items", "items/{id:int?}").WithQueueFunction("Secret", "orders");
+        await using var app = (await ScriptedApp.Create())
+            .WithHttpFunction("items", "items/{id:int?}").WithQueueFunction("Secret", "orders");
         await using var host = await app.StartHost();
         using var http = new HttpClient { BaseAddress = host.Address };
         using var request = new HttpRequestMessage(new HttpMethod(method), path);
@@ -214,7 +215,8 @@ public sealed class HttpTests
     [InlineData("admin", "/hello", "host", 401)]
     [InlineData("admin", "/hello", "master", 200)]
     [InlineData("anonymous", "/hello", null, 200)]
-    public async Task Keys_are_checked_when_there_are_keys_the_header_before_the_query(string level, string path, string? header, int status)
+    public async Task Keys_are_checked_when_there_are_keys_the_header_before_the_query(
+        string level, string path, string? header, int status)
     {
         await using var app = (await ScriptedApp.Create()).WithHttpFunction("hello", "hello", level: level);
         await using var host = await app.StartHost(o => o with { Keys = new HostKeys("host", "master") });

@@ -58,7 +58,8 @@ public sealed partial class QueueTests
     [Fact]
     public async Task Failed_message_comes_back_after_the_visibility_timeout()
     {
-        await using var app = (await ScriptedApp.Create()).WithQueueFunction("ProcessOrder", "orders").WithQueues("\"visibilityTimeout\": \"00:00:02\"");
+        await using var app = (await ScriptedApp.Create()).WithQueueFunction("ProcessOrder", "orders")
+            .WithQueues("\"visibilityTimeout\": \"00:00:02\"");
         var clock = Stopwatch.StartNew();
         var arrivals = new List<TimeSpan>();
         app.Answer = (request, context) =>
@@ -173,7 +174,7 @@ public sealed partial class QueueTests
     public async Task Message_of_a_host_that_died_comes_back_with_a_higher_count()
     {
         await using var app = (await ScriptedApp.Create()).WithQueueFunction("ProcessOrder", "orders");
-        app.Answer = (request, context) => request.DequeueCount == 1 ? Task.Delay(Timeout.Infinite, context.RequestAborted) : ScriptedApp.Succeed(context);
+        app.Answer = (request, context) => request.DequeueCount == 1 ? ScriptedApp.Hang(context) : ScriptedApp.Succeed(context);
         await ScriptedApp.Send(await app.Queue("orders"), "survivor");
         var first = await app.StartHost(o => o with { QueueVisibility = TimeSpan.FromSeconds(2) });
         await Eventually.True(() => app.Requests.Count == 1);

@@ -67,6 +67,9 @@ public sealed class ScriptedApp : IAsyncDisposable
 
     public static Task Fail(HttpContext context) => Write(context, 500, "application/json", "{}");
 
+    /// <summary>No answer, for as long as the caller waits.</summary>
+    public static Task Hang(HttpContext context) => Task.Delay(Timeout.Infinite, context.RequestAborted);
+
     public static Task Write(HttpContext context, int status, string? type, string body)
     {
         context.Response.StatusCode = status;
@@ -87,9 +90,12 @@ public sealed class ScriptedApp : IAsyncDisposable
     public ScriptedApp WithTimerFunction(string name, string schedule) =>
         WithFunction(name, $$"""{ "type": "timerTrigger", "direction": "in", "name": "timer", "schedule": "{{schedule}}" }""");
 
-    public ScriptedApp WithHttpFunction(string name, string route, string methods = "\"get\",\"post\"", string level = "anonymous") => WithFunction(
+    public ScriptedApp WithHttpFunction(string name, string route, string level = "anonymous") => WithFunction(
         name,
-        $$"""{ "type": "httpTrigger", "direction": "in", "name": "req", "route": "{{route}}", "methods": [{{methods}}], "authLevel": "{{level}}" }""",
+        $$"""
+        { "type": "httpTrigger", "direction": "in", "name": "req", "route": "{{route}}", "methods": ["get", "post"],
+          "authLevel": "{{level}}" }
+        """,
         """{ "type": "http", "direction": "out", "name": "res" }""");
 
     /// <summary>The handler's process; the server of the test answers whatever it does.</summary>
@@ -121,7 +127,9 @@ public sealed class ScriptedApp : IAsyncDisposable
               "customHandler": {
                 "description": { "defaultExecutablePath": "/bin/sh", "arguments": ["handler.sh"] },
                 "enableProxyingHttpRequest": true, "port": {{Port}}, "initializationTimeout": "00:00:10" },
-              "extensions": { "http": { "routePrefix": "" }, "queues": { "maxPollingInterval": "00:00:00.1" {{(_queues.Length == 0 ? "" : ",")}} {{_queues}} } } }
+              "extensions": {
+                "http": { "routePrefix": "" },
+                "queues": { "maxPollingInterval": "00:00:00.1" {{(_queues.Length == 0 ? "" : ",")}} {{_queues}} } } }
             """);
         var options = new FunctionHostOptions
         {

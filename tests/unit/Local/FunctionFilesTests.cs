@@ -27,7 +27,12 @@ public sealed class FunctionFilesTests
     [Fact]
     public void Route_gets_the_prefix_of_the_app()
     {
-        var json = Bindings("""{ "type": "httpTrigger", "direction": "in", "name": "req", "route": "orders/{id:int?}", "methods": ["get"], "authLevel": "anonymous" }""", HttpOut);
+        var json = Bindings(
+            """
+            { "type": "httpTrigger", "direction": "in", "name": "req", "route": "orders/{id:int?}", "methods": ["get"],
+              "authLevel": "anonymous" }
+            """,
+            HttpOut);
         var trigger = (HttpTrigger)FunctionFiles.Parse("orders", json, Host with { RoutePrefix = "api" }, new AppSettings([])).Trigger;
         Assert.Equal("api/orders/{id:int?}", trigger.Route);
         Assert.Equal(["GET"], trigger.Methods);
@@ -37,7 +42,8 @@ public sealed class FunctionFilesTests
     [Fact]
     public void Queue_name_is_lower_cased_and_settings_in_it_are_resolved()
     {
-        var json = Bindings("""{ "type": "queueTrigger", "direction": "in", "name": "item", "queueName": "%QUEUE%", "dataType": "binary" }""");
+        var json = Bindings(
+            """{ "type": "queueTrigger", "direction": "in", "name": "item", "queueName": "%QUEUE%", "dataType": "binary" }""");
         var trigger = (QueueTrigger)FunctionFiles.Parse("f", json, Host, new AppSettings([KeyValuePair.Create("QUEUE", "Orders")])).Trigger;
         Assert.Equal(new QueueTrigger("item", "orders", "AzureWebJobsStorage", Binary: true), trigger);
     }
@@ -45,7 +51,8 @@ public sealed class FunctionFilesTests
     [Fact]
     public void Timer_is_monitored_and_waits_for_its_first_occurrence_unless_told_otherwise()
     {
-        var trigger = (TimerTrigger)Parse("f", Bindings("""{ "type": "timerTrigger", "direction": "in", "name": "t", "schedule": "0 */5 * * * *" }""")).Trigger;
+        var json = Bindings("""{ "type": "timerTrigger", "direction": "in", "name": "t", "schedule": "0 */5 * * * *" }""");
+        var trigger = (TimerTrigger)Parse("f", json).Trigger;
         Assert.True(trigger.UseMonitor);
         Assert.False(trigger.RunOnStartup);
     }
@@ -61,8 +68,11 @@ public sealed class FunctionFilesTests
             FunctionFiles.Parse("f", json.Replace("B", Queue), Host, new AppSettings([KeyValuePair.Create("SWITCH", "1")])).Disabled);
 
     [Fact]
-    public void Function_is_disabled_by_the_hosts_own_setting() =>
-        Assert.True(FunctionFiles.Parse("f", Bindings(Queue), Host, new AppSettings([KeyValuePair.Create("AzureWebJobs.f.Disabled", "true")])).Disabled);
+    public void Function_is_disabled_by_the_hosts_own_setting()
+    {
+        var settings = new AppSettings([KeyValuePair.Create("AzureWebJobs.f.Disabled", "true")]);
+        Assert.True(FunctionFiles.Parse("f", Bindings(Queue), Host, settings).Disabled);
+    }
 
     [Theory]
     [InlineData("1st")]
@@ -71,7 +81,7 @@ public sealed class FunctionFilesTests
     [InlineData("a.b")]
     [InlineData("a b")]
     public void Bad_function_name_is_refused(string name) =>
-        Assert.Contains("not a function name", Assert.Throws<FunctionAppException>(() => Parse(name, Bindings(Queue))).Message, StringComparison.Ordinal);
+        Assert.Contains("not a function name", Refusal(name, Bindings(Queue)), StringComparison.Ordinal);
 
     [Fact]
     public void Function_name_of_128_letters_is_the_longest()
@@ -96,7 +106,7 @@ public sealed class FunctionFilesTests
     [InlineData("""{ "type": "httpTrigger", "direction": "in", "name": "req", "route": "admin/x" },""" + HttpOut, "admin/")]
     [InlineData("""{ "type": "httpTrigger", "direction": "in", "name": "Res" },""" + HttpOut, "twice")]
     public void What_the_stand_in_cannot_run_is_refused_by_name(string bindings, string expected) =>
-        Assert.Contains(expected, Assert.Throws<FunctionAppException>(() => Parse("f", Bindings(bindings))).Message, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains(expected, Refusal("f", Bindings(bindings)), StringComparison.OrdinalIgnoreCase);
 
     [Theory]
     [InlineData("{")]
@@ -104,16 +114,18 @@ public sealed class FunctionFilesTests
     [InlineData("{}")]
     [InlineData("""{ "bindings": {} }""")]
     public void Broken_file_is_refused_with_the_functions_name(string json) =>
-        Assert.Contains("f/function.json", Assert.Throws<FunctionAppException>(() => Parse("f", json)).Message, StringComparison.Ordinal);
+        Assert.Contains("f/function.json", Refusal("f", json), StringComparison.Ordinal);
 
     [Fact]
     public void Retry_policy_is_refused() =>
         Assert.Contains(
             "retry policy",
-            Assert.Throws<FunctionAppException>(() => Parse("f", $$"""{ "retry": { "strategy": "fixedDelay" }, "bindings": [{{Queue}}] }""")).Message,
+            Refusal("f", $$"""{ "retry": { "strategy": "fixedDelay" }, "bindings": [{{Queue}}] }"""),
             StringComparison.Ordinal);
 
     private static string Bindings(params string[] bindings) => $$"""{ "bindings": [{{string.Join(',', bindings)}}] }""";
+
+    private static string Refusal(string name, string json) => Assert.Throws<FunctionAppException>(() => Parse(name, json)).Message;
 
     private static FunctionDefinition Parse(string name, string json) => FunctionFiles.Parse(name, json, Host, new AppSettings([]));
 }

@@ -40,7 +40,10 @@ public sealed class HostFileTests : IDisposable
     [Fact]
     public void Setting_overrides_a_member_of_the_file()
     {
-        var host = Load(Least, ("AzureFunctionsJobHost__extensions__queues__maxDequeueCount", "3"), ("AzureFunctionsJobHost__functionTimeout", "-1"));
+        var host = Load(
+            Least,
+            ("AzureFunctionsJobHost__extensions__queues__maxDequeueCount", "3"),
+            ("AzureFunctionsJobHost__functionTimeout", "-1"));
         Assert.Equal(3, host.Queues.MaxDequeueCount);
         Assert.Null(host.FunctionTimeout);
     }
@@ -60,13 +63,27 @@ public sealed class HostFileTests : IDisposable
     [InlineData("""{ "customHandler": {} }""", "version")]
     [InlineData("""{ "version": "2.0" }""", "defaultExecutablePath")]
     [InlineData("""{ "version": "2.0", """, "not readable")]
-    [InlineData("""{ "version": "2.0", "customHandler": { "http": { "routes": [ { "route": "{*x}" } ] }, "description": { "defaultExecutablePath": "a" } } }""", "http.routes")]
-    [InlineData("""{ "version": "2.0", "functionTimeout": "soon", "customHandler": { "description": { "defaultExecutablePath": "a" } } }""", "functionTimeout")]
-    [InlineData("""{ "version": "2.0", "customHandler": { "description": { "defaultExecutablePath": "a" } }, "extensions": { "queues": { "batchSize": 33 } } }""", "batchSize")]
-    [InlineData("""{ "version": "2.0", "customHandler": { "description": { "defaultExecutablePath": "a" } }, "extensions": { "queues": { "messageEncoding": "utf8" } } }""", "messageEncoding")]
-    [InlineData("""{ "version": "2.0", "customHandler": { "description": { "defaultExecutablePath": "a" } }, "extensions": { "queues": { "maxPollingInterval": "00:00:00.05" } } }""", "maxPollingInterval")]
-    public void Bad_file_is_refused_naming_the_member(string json, string member) =>
-        Assert.Contains(member, Assert.Throws<FunctionAppException>(() => Load(json)).Message, StringComparison.Ordinal);
+    public void Bad_file_is_refused_naming_what_is_wrong(string json, string expected) =>
+        Assert.Contains(expected, Assert.Throws<FunctionAppException>(() => Load(json)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("functionTimeout", "soon")]
+    [InlineData("functionTimeout", "00:00:00")]
+    [InlineData("customHandler__port", "0")]
+    [InlineData("customHandler__initializationTimeout", "x")]
+    [InlineData("customHandler__http__routes__0__route", "{*x}")]
+    [InlineData("customHandler__description__defaultWorkerPath", "app.js")]
+    [InlineData("extensions__queues__batchSize", "33")]
+    [InlineData("extensions__queues__batchSize", "0")]
+    [InlineData("extensions__queues__newBatchThreshold", "-1")]
+    [InlineData("extensions__queues__messageEncoding", "utf8")]
+    [InlineData("extensions__queues__visibilityTimeout", "-00:00:01")]
+    [InlineData("extensions__queues__maxPollingInterval", "00:00:00.05")]
+    public void Bad_member_is_refused_by_its_name(string member, string value)
+    {
+        var refusal = Assert.Throws<FunctionAppException>(() => Load(Least, ($"AzureFunctionsJobHost__{member}", value)));
+        Assert.Contains(member.Split("__").Last(part => part != "0" && part != "route"), refusal.Message, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Missing_file_is_refused() =>

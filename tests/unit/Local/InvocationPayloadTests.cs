@@ -117,9 +117,10 @@ public sealed partial class InvocationPayloadTests
     {
         var message = QueuesModelFactory.QueueMessage(
             "800ae4b3-bdd2-4c08-badd-f08e5a34b865", "AgAAAAMAAAAAAAAAAgtnj8x+1QE=", BinaryData.FromString(text), 1,
-            DateTimeOffset.Parse("2026-11-20T09:25:32Z"), DateTimeOffset.Parse("2026-11-20T09:15:30Z"), DateTimeOffset.Parse("2026-11-27T09:15:30Z"));
-        return InvocationPayload.ForQueue(
-            "ProcessOrder", new QueueTrigger("myQueueItem", "orders", "AzureWebJobsStorage", binary), message, Encoding.UTF8.GetBytes(text), Now);
+            DateTimeOffset.Parse("2026-11-20T09:25:32Z"), DateTimeOffset.Parse("2026-11-20T09:15:30Z"),
+            DateTimeOffset.Parse("2026-11-27T09:15:30Z"));
+        var trigger = new QueueTrigger("myQueueItem", "orders", "AzureWebJobsStorage", binary);
+        return InvocationPayload.ForQueue("ProcessOrder", trigger, message, Encoding.UTF8.GetBytes(text), Now);
     }
 
     [GeneratedRegex("\"RandGuid\":\"[0-9a-f-]{36}\"")]

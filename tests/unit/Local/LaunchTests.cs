@@ -65,7 +65,8 @@ public sealed class LaunchTests : IDisposable
     public void Second_launcher_on_a_folder_is_refused_and_the_first_one_is_not_disturbed()
     {
         using var first = DataFolder.Open(_folder.Path);
-        Assert.Contains("Another local hub runs", Assert.Throws<LaunchException>(() => DataFolder.Open(_folder.Path)).Message, StringComparison.Ordinal);
+        var refusal = Assert.Throws<LaunchException>(() => DataFolder.Open(_folder.Path));
+        Assert.Contains("Another local hub runs", refusal.Message, StringComparison.Ordinal);
         first.Dispose();
         DataFolder.Open(_folder.Path).Dispose();
     }
@@ -89,15 +90,17 @@ public sealed class LaunchTests : IDisposable
         using var json = JsonDocument.Parse(File.ReadAllText(path));
         Assert.Equal(
             [
-                "access_key", "api_url", "console_url", "ingest", "mqtt", "organization_id", "pids", "project_id", "region", "secret_key", "server_ca",
-                "storage_connection_string",
+                "access_key", "api_url", "console_url", "ingest", "mqtt", "organization_id", "pids", "project_id", "region", "secret_key",
+                "server_ca", "storage_connection_string",
             ],
             json.RootElement.EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
-        Assert.Equal(["host", "port", "tls_port", "ws_url", "wss_url"], json.RootElement.GetProperty("mqtt").EnumerateObject().Select(p => p.Name));
-        Assert.Equal(["rest_url", "sigfox_url"], json.RootElement.GetProperty("ingest").EnumerateObject().Select(p => p.Name));
-        Assert.Equal(["azurite", "functions", "broker"], json.RootElement.GetProperty("pids").EnumerateObject().Select(p => p.Name));
+        Assert.Equal(["host", "port", "tls_port", "ws_url", "wss_url"], Members("mqtt"));
+        Assert.Equal(["rest_url", "sigfox_url"], Members("ingest"));
+        Assert.Equal(["azurite", "functions", "broker"], Members("pids"));
         Assert.Equal(JsonValueKind.Null, json.RootElement.GetProperty("console_url").ValueKind);
         AssertOwnerOnly(path);
+
+        IEnumerable<string> Members(string of) => json.RootElement.GetProperty(of).EnumerateObject().Select(p => p.Name);
     }
 
     [Fact]

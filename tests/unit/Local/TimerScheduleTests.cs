@@ -49,5 +49,6 @@ public sealed class TimerScheduleTests
     [InlineData("00:00:00")]
     [InlineData("-00:05:00")]
     public void Nonsense_is_refused_with_its_text(string schedule) =>
-        Assert.Contains(schedule, Assert.Throws<FunctionAppException>(() => TimerSchedule.Parse(schedule)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            schedule, Assert.Throws<FunctionAppException>(() => TimerSchedule.Parse(schedule)).Message, StringComparison.Ordinal);
 }
