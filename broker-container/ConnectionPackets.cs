@@ -265,7 +265,15 @@ public sealed partial class Connection
                 retainedDue.Add(due);
             }
         }
-        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5));
+        var failed = Array.Find(codes, c => c >= (byte)ReasonCode.UnspecifiedError);
+        if (failed != 0 && IsV5)
+        {
+            SendExplained(explanation => ServerPackets.SubAck(subscribe.PacketId, codes, explanation), ReasonText.Of((ReasonCode)failed), isAsked: false);
+        }
+        else
+        {
+            Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5 ? new PropertyWriter() : null));
+        }
         foreach (var subscription in retainedDue)
         {
             session.Hub.SendRetained(subscription);

@@ -14,7 +14,8 @@ public sealed class StatementTable
 {
     /// <summary>Statements that have to be covered: prefixes of ids, per version.</summary>
     private static readonly (int Version, string Prefix)[] Ranges =
-        [(5, "MQTT-3.1.2-20"), (5, "MQTT-3.2.2-4")];
+        [(5, "MQTT-3.1.2-20"), (5, "MQTT-3.2.2-4"), (5, "MQTT-4."), (5, "MQTT-6."), (4, "MQTT-"),
+            .. Enumerable.Range(4, 12).Select(section => (5, $"MQTT-3.{section}."))];
 
     private static readonly Dictionary<int, string[]> Statements = new()
     {

@@ -16,8 +16,14 @@ public static class ServerPackets
             : [0x20, 2, (byte)(sessionPresent && level == ProtocolLevel.Mqtt311 ? 1 : 0), ReturnCode(reason)];
 
     // packet id | [properties] | code+
-    public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5) =>
-        WithProperties(0x90, [(byte)(packetId >> 8), (byte)packetId], isV5 ? new PropertyWriter() : null, codes);
+    /// <param name="properties">Null for 3.1.1.</param>
+    public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, PropertyWriter? properties) =>
+        WithProperties(0x90, [(byte)(packetId >> 8), (byte)packetId], properties, codes);
+
+    // packet id | reason code | [properties, left out when there are none]
+    public static byte[] Acknowledgement(PacketType type, ushort packetId, ReasonCode reason, PropertyWriter properties) => WithProperties(
+        (byte)((byte)type << 4 | (type == PacketType.PubRel ? 2 : 0)), [(byte)(packetId >> 8), (byte)packetId, (byte)reason],
+        properties.Length == 0 ? null : properties, []);
 
     // 5.0: packet id | properties | code+ ; 3.1.1: packet id
     public static byte[] UnsubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5) =>

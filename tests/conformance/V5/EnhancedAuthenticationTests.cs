@@ -215,7 +215,7 @@ public sealed class EnhancedAuthenticationTests : IAsyncLifetime
     [InlineData(0x19, "NOPE", 0x82)]
     [InlineData(0x18, Method, 0x82)] // nothing was asked
     [InlineData(0x00, Method, 0x82)]
-    [Statement("MQTT-4.12.1-1", "MQTT-4.12.0-5", "MQTT-3.15.2-1")]
+    [Statement("MQTT-4.12.1-1", "MQTT-4.12.0-5", "MQTT-3.15.2-1", "U5-19")]
     public async Task Re_authentication_begins_with_19_and_the_method_of_CONNECT(byte code, string method, byte reason)
     {
         await using var client = await Enter("c", "alice", "wonderland");
