@@ -78,6 +78,12 @@ public sealed record BrokerLimits
     /// <summary>Refuse payloads that say they are UTF-8 text and are not. (MQTT 5.0 section 3.3.2.3.2)</summary>
     public bool CheckPayloadFormat { get; init; } = true;
 
+    /// <summary>
+    /// Response Information for 5.0 clients that ask for it, as a rule the beginning of topics that they may use for responses; none
+    /// unless set.
+    /// </summary>
+    public string? ResponseInformation { get; init; }
+
     /// <summary>Checks that the limits fit together.</summary>
     /// <exception cref="ArgumentException">They do not; the text names both.</exception>
     public void Validate()
@@ -86,6 +92,7 @@ public sealed record BrokerLimits
         Check(ReceiveMaximum > 0 && InFlightMaximum > 0, "ReceiveMaximum and InFlightMaximum may not be 0");
         Check(OutboxBytesMaximum >= 64 * 1024, "OutboxBytesMaximum must hold at least 64 KiB");
         Check(QueuedBytesPerSessionMaximum <= StoredBytesPerHubMaximum, "QueuedBytesPerSessionMaximum may not be above StoredBytesPerHubMaximum");
+        Check((ResponseInformation?.Length ?? 0) <= 1_024, "ResponseInformation may not be longer than 1,024 characters");
         Check(TopicLevelsMaximum > 0 && FiltersPerPacketMaximum > 0, "TopicLevelsMaximum and FiltersPerPacketMaximum may not be 0");
     }
 

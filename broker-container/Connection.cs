@@ -159,32 +159,9 @@ public sealed partial class Connection
         session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
     }
 
-    /// <summary>Writes one acknowledgement. Under the lane.</summary>
-    public void Acknowledge(PacketType type, ushort packetId, ReasonCode reason)
-    {
-        if (reason >= ReasonCode.UnspecifiedError && IsV5 && MaximumPacketSize >= Acknowledgement.MaximumSize)
-        {
-            Refuse(type, packetId, reason);
-            return;
-        }
-        Span<byte> packet = stackalloc byte[Acknowledgement.MaximumSize];
-        var size = Acknowledgement.Write(packet, type, packetId, reason, IsV5);
-        if ((uint)size > MaximumPacketSize)
-        {
-            // The code does not fit into what the client takes: the short form does. [MQTT-3.1.2-24]
-            size = Acknowledgement.Write(packet, type, packetId, ReasonCode.Success, IsV5);
-        }
-        Outbox.Append(packet[..size]);
-        Lane!.MarkDirty(this);
-    }
-
-    // Not in the method above: its closure would be made for every acknowledgement.
-    private void Refuse(PacketType type, ushort packetId, ReasonCode reason) => SendExplained(
-        explanation => ServerPackets.Acknowledgement(type, packetId, reason, explanation), ReasonText.Of(reason), isAsked: false);
-
     /// <summary>Ends the connection from our side: DISCONNECT with a reason (5.0 only), then a close once it is out. Under the lane.</summary>
     /// <param name="reason">Null to close without a word.</param>
-    /// <param name="text">What exactly was wrong; null for the reason's own words.</param>
+    /// <param name="text">What the client is told with it; null for the usual text of the reason.</param>
     public void End(ReasonCode? reason, bool publishWill, string? text = null)
     {
         if (Phase != ConnectionPhase.Connected)
@@ -193,7 +170,7 @@ public sealed partial class Connection
         }
         if (reason is { } code && IsV5)
         {
-            SendExplained(explanation => ServerPackets.Disconnect(code, explanation), text ?? ReasonText.Of(code), isAsked: true);
+            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize));
         }
         BeginClosing();
         var session = Session!;
@@ -256,34 +233,6 @@ public sealed partial class Connection
         {
             ThreadPool.UnsafeQueueUserWorkItem(static c => c.Channel.Close(), this, preferLocal: false);
         }
-    }
-
-    private void Send(ReadOnlySpan<byte> packet)
-    {
-        if ((uint)packet.Length <= MaximumPacketSize)
-        {
-            Outbox.Append(packet);
-            Lane!.MarkDirty(this);
-        }
-    }
-
-    /// <summary>
-    /// Sends a packet of 5.0 with a Reason String, or without where it would be larger than the client takes or the client does not want to
-    /// know. [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.9.2-1] [MQTT-3.14.2-3]
-    /// </summary>
-    /// <param name="isAsked">A packet that may always carry one: CONNACK and DISCONNECT.</param>
-    private void SendExplained(Func<PropertyWriter, byte[]> packet, string text, bool isAsked)
-    {
-        if (isAsked || Connect.RequestProblemInformation)
-        {
-            var explained = packet(new PropertyWriter().Text(PropertyId.ReasonString, text));
-            if ((uint)explained.Length <= MaximumPacketSize)
-            {
-                Send(explained);
-                return;
-            }
-        }
-        Send(packet(new PropertyWriter()));
     }
 
     private void OnSentLater()

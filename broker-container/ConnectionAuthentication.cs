@@ -7,6 +7,8 @@ namespace IotHub.Broker;
 /// <content>Enhanced authentication between CONNECT and CONNACK, and again on an open connection. (MQTT 5.0 section 4.12)</content>
 public sealed partial class Connection
 {
+    private const string NotProven = "the client has not proven who it is";
+
     private IAuthenticationExchange? _exchange;
     private string? _provenName;
     private byte[]? _serverProof;
@@ -106,7 +108,7 @@ public sealed partial class Connection
                 return await OpenAndGoOn().ConfigureAwait(false);
             default:
                 // [MQTT-4.12.0-4]
-                return Refuse(ReasonCode.NotAuthorized);
+                return Refuse(ReasonCode.NotAuthorized, NotProven);
         }
     }
 
@@ -151,7 +153,7 @@ public sealed partial class Connection
                 break;
             default:
                 // Also for another name: the session belongs to the first one. [MQTT-4.12.1-2]
-                End(ReasonCode.NotAuthorized, publishWill: true);
+                End(ReasonCode.NotAuthorized, publishWill: true, NotProven);
                 break;
         }
     }

@@ -12,6 +12,9 @@ public sealed partial class Connection
     private const int AuthenticationTries = 3;
     private long _keepAliveMs;
 
+    /// <summary>Protocol name and level.</summary>
+    private static ReadOnlySpan<byte> Mqtt5Start => "\0\u0004MQTT\u0005"u8;
+
     private async ValueTask<bool> ReceiveConnect(ReadOnlyMemory<byte> data)
     {
         _inbound.Append(data.Span);
@@ -20,7 +23,7 @@ public sealed partial class Connection
             case ConnectRead.NeedMore:
                 return true;
             case ConnectRead.Refused:
-                return problem is { } reason && Refuse(reason);
+                return problem is { } told && Refuse(told.Reason, told.Text);
             default:
                 break;
         }
@@ -44,40 +47,64 @@ public sealed partial class Connection
 
     /// <summary>Reads the CONNECT off the inbound buffer.</summary>
     /// <param name="problem">What to tell a refused client in CONNACK, or null to close without a word.</param>
-    private ConnectRead TryReadConnect(out ReasonCode? problem)
+    private ConnectRead TryReadConnect(out (ReasonCode Reason, string? Text)? problem)
     {
         problem = null;
         var result = FrameReader.TryRead(_inbound.Span, _broker.Limits.MaximumConnectSize, out var frame, out var size);
-        if (_inbound.Span[0] >> 4 != (int)PacketType.Connect || result is FrameResult.Malformed or FrameResult.TooLarge)
+        if (_inbound.Span[0] >> 4 != (int)PacketType.Connect || result is FrameResult.Malformed)
         {
             return ConnectRead.Refused;
+        }
+        if (result == FrameResult.TooLarge)
+        {
+            return TryReadVersion(out problem) ? ConnectRead.Refused : ConnectRead.NeedMore;
         }
         if (result == FrameResult.NeedMore)
         {
             return ConnectRead.NeedMore;
         }
+        var maximumPacketSize = Connect.ShortestConnAck;
         try
         {
-            Connect = Connect.Read(frame.FirstByte, frame.Body);
+            Connect = Connect.Read(frame.FirstByte, frame.Body, out maximumPacketSize);
         }
         catch (UnsupportedLevelException e)
         {
             // [MQTT-3.1.2-2]: 3.1.1 demands this answer, in the form that the client's version is likely to know.
             IsV5 = e.Level >= ProtocolLevel.Mqtt5;
-            problem = ReasonCode.UnsupportedProtocolVersion;
+            problem = (ReasonCode.UnsupportedProtocolVersion, null);
             return ConnectRead.Refused;
         }
         catch (MqttException e)
         {
             // Only a body that says that it is 5.0 gets a CONNACK with a code.
-            IsV5 = frame.Body.Length > 6 && frame.Body[..7].SequenceEqual("\0\u0004MQTT\u0005"u8);
-            problem = IsV5 ? e.Reason : null;
+            IsV5 = frame.Body.StartsWith(Mqtt5Start);
+            problem = IsV5 ? (e.Reason, e.Message) : null;
             return ConnectRead.Refused;
         }
+        finally
+        {
+            MaximumPacketSize = maximumPacketSize;
+        }
         IsV5 = Connect.IsV5;
-        MaximumPacketSize = Connect.MaximumPacketSize;
         _inbound.Consume(size);
         return ConnectRead.Complete;
+    }
+
+    /// <summary>A CONNECT that is too large: is it 5.0, so that it can be told? False while too little has come to see.</summary>
+    private bool TryReadVersion(out (ReasonCode Reason, string? Text)? problem)
+    {
+        problem = null;
+        var headerLength = 1 + VariableByteInteger.Read(_inbound.Span[1..], out _);
+        if (_inbound.Length < headerLength + Mqtt5Start.Length)
+        {
+            return false;
+        }
+        IsV5 = _inbound.Span[headerLength..].StartsWith(Mqtt5Start);
+        // What the client takes stands in the part that was not read.
+        MaximumPacketSize = Connect.ShortestConnAck;
+        problem = IsV5 ? (ReasonCode.PacketTooLarge, null) : null;
+        return true;
     }
 
     private async ValueTask<bool> Open()
@@ -86,8 +113,10 @@ public sealed partial class Connection
         {
             return !Refuse(wrong) && false;
         }
+        // Not a conversion from null, which makes an empty password out of none.
+        var password = Connect.Password is { } bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
         var attempt = new ConnectAttempt(
-            Connect.Level, Connect.ClientId, Connect.UserName, Connect.Password, Connect.CleanStart, Channel.ClientCertificate,
+            Connect.Level, Connect.ClientId, Connect.UserName, password, Connect.CleanStart, Channel.ClientCertificate,
             Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength))
         {
             ProvenName = _provenName,
@@ -103,7 +132,12 @@ public sealed partial class Connection
                 }
                 return !Refuse(refused.Reason) && false;
             }
-            if (OpenSession((ConnectVerdict.Accepted)verdict) is { } opened)
+            var accepted = (ConnectVerdict.Accepted)verdict;
+            if (CheckWill(accepted.Rights.Plan) is { } unwanted)
+            {
+                return !Refuse(unwanted) && false;
+            }
+            if (OpenSession(accepted) is { } opened)
             {
                 return opened;
             }
@@ -124,6 +158,23 @@ public sealed partial class Connection
             : null;
     }
 
+    /// <summary>A will that could not be published as it stands. 3.1.1 has no answer for that: there it is published as far as the plan allows.</summary>
+    private ReasonCode? CheckWill(PlanRules plan)
+    {
+        if (!IsV5 || Connect.Will is not { } will)
+        {
+            return null;
+        }
+        return will.Qos == 2 && plan.NoQos2Publish ? ReasonCode.QosNotSupported // [MQTT-3.2.2-12]
+            : will.Retain && plan.NoRetain ? ReasonCode.RetainNotSupported // [MQTT-3.2.2-13]
+            : will.PayloadIsText && _broker.Limits.CheckPayloadFormat && !System.Text.Unicode.Utf8.IsValid(will.Payload)
+                ? ReasonCode.PayloadFormatInvalid
+            : null;
+    }
+
+    /// <summary>How long the session may outlive the connection, as CONNECT wants it and the plan allows it.</summary>
+    internal uint GrantedExpirySeconds(Rights rights) => rights.Plan.CleanSessionOnly ? 0 : Connect.SessionExpirySeconds;
+
     /// <returns>True when connected, false when refused, null when the verdict no longer stands.</returns>
     private bool? OpenSession(ConnectVerdict.Accepted accepted)
     {
@@ -140,12 +191,18 @@ public sealed partial class Connection
                 return false;
             }
             var clientId = accepted.ClientId.Length > 0 ? accepted.ClientId : $"auto-{Guid.NewGuid():N}";
+            var properties = IsV5 ? ConnAckProperties(accepted.Rights, clientId) : null;
+            if ((uint)ServerPackets.ConnAck(Connect.Level, false, ReasonCode.Success, properties).Length > MaximumPacketSize)
+            {
+                // Before a session is touched: a client that cannot take its CONNACK cannot be served. [MQTT-3.1.2-24]
+                return !Refuse(ReasonCode.PacketTooLarge) && false;
+            }
             var hub = _broker.HubOn(lane, accepted.HubId);
             if (hub.Open(this, new SessionKey(accepted.DeviceId, clientId), accepted.Rights) is not { } opened)
             {
                 return !Refuse(ReasonCode.QuotaExceeded) && false;
             }
-            BecomeConnected(lane, opened.Session, opened.WasPresent, clientId);
+            BecomeConnected(lane, opened.Session, opened.WasPresent, properties);
             return true;
         }
         finally
@@ -154,7 +211,7 @@ public sealed partial class Connection
         }
     }
 
-    private void BecomeConnected(Lane lane, Session session, bool wasPresent, string clientId)
+    private void BecomeConnected(Lane lane, Session session, bool wasPresent, PropertyWriter? properties)
     {
         _broker.NoLongerWaiting(this);
         Lane = lane;
@@ -163,10 +220,10 @@ public sealed partial class Connection
         Phase = ConnectionPhase.Connected;
         _lastPacketAt = lane.Now;
         SendWindow = Math.Min(Connect.ReceiveMaximum, _broker.Limits.InFlightMaximum);
-        var keepAlive = KeepAlive();
-        _keepAliveMs = keepAlive * 1000L;
-        Send(ServerPackets.ConnAck(
-            Connect.Level, wasPresent, ReasonCode.Success, IsV5 ? ConnAckProperties(session, clientId, keepAlive) : null));
+        _keepAliveMs = KeepAlive() * 1000L;
+        var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
+        _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
+        Send(ServerPackets.ConnAck(Connect.Level, wasPresent, ReasonCode.Success, properties));
         var now = _broker.Time.GetUtcNow();
         _broker.Outbound.Activity(session.Hub.Id, new ActivityReport(session.Key.DeviceId, true, now));
         session.Hub.Resume(session);
@@ -179,22 +236,22 @@ public sealed partial class Connection
         return IsV5 && maximum > 0 && (Connect.KeepAliveSeconds == 0 || Connect.KeepAliveSeconds > maximum) ? maximum : Connect.KeepAliveSeconds;
     }
 
-    private PropertyWriter ConnAckProperties(Session session, string clientId, ushort keepAlive)
+    private PropertyWriter ConnAckProperties(Rights rights, string clientId)
     {
         var limits = _broker.Limits;
         var properties = new PropertyWriter()
             .UInt16(PropertyId.ReceiveMaximum, limits.ReceiveMaximum)
             .UInt32(PropertyId.MaximumPacketSize, (uint)limits.MaximumPacketSize)
             .UInt16(PropertyId.TopicAliasMaximum, limits.TopicAliasMaximum);
-        if (session.ExpirySeconds != Connect.SessionExpirySeconds)
+        if (GrantedExpirySeconds(rights) != Connect.SessionExpirySeconds)
         {
-            properties.UInt32(PropertyId.SessionExpiryInterval, session.ExpirySeconds);
+            properties.UInt32(PropertyId.SessionExpiryInterval, GrantedExpirySeconds(rights));
         }
-        if (session.Rights.Plan.NoQos2Publish)
+        if (rights.Plan.NoQos2Publish)
         {
             properties.Byte(PropertyId.MaximumQos, 1);
         }
-        if (session.Rights.Plan.NoRetain)
+        if (rights.Plan.NoRetain)
         {
             properties.Byte(PropertyId.RetainAvailable, 0);
         }
@@ -202,7 +259,7 @@ public sealed partial class Connection
         {
             properties.Text(PropertyId.AssignedClientIdentifier, clientId);
         }
-        if (keepAlive != Connect.KeepAliveSeconds)
+        if (KeepAlive() is var keepAlive && keepAlive != Connect.KeepAliveSeconds)
         {
             properties.UInt16(PropertyId.ServerKeepAlive, keepAlive);
         }
@@ -211,11 +268,15 @@ public sealed partial class Connection
             // [MQTT-4.12.0-5]
             properties.Text(PropertyId.AuthenticationMethod, method).Binary(PropertyId.AuthenticationData, _serverProof);
         }
+        if (Connect.RequestResponseInformation && limits.ResponseInformation is { Length: > 0 } information)
+        {
+            properties.Text(PropertyId.ResponseInformation, information);
+        }
         return properties;
     }
 
     /// <summary>Says no before a session exists, and closes. Always true: what still comes in is dropped until the client is gone.</summary>
-    private bool Refuse(ReasonCode reason)
+    private bool Refuse(ReasonCode reason, string? text = null)
     {
         Phase = ConnectionPhase.Closing;
         AcceptedAt = _broker.Time.GetTimestamp();
@@ -226,8 +287,9 @@ public sealed partial class Connection
             Channel.FinishSending();
             return true;
         }
-        var packet = ServerPackets.ConnAck(level, false, reason, null);
-        if (Channel.Send(packet, packet.Length, Channel.FinishSending))
+        var packet = IsV5 ? ServerPackets.RefusingConnAck(reason, text ?? ReasonText.Of(reason), MaximumPacketSize)
+            : ServerPackets.ConnAck(level, false, reason, null);
+        if ((uint)packet.Length > MaximumPacketSize || Channel.Send(packet, packet.Length, Channel.FinishSending))
         {
             Channel.FinishSending();
         }

@@ -265,19 +265,23 @@ public sealed partial class Connection
                 retainedDue.Add(due);
             }
         }
-        var failed = Array.Find(codes, c => c >= (byte)ReasonCode.UnspecifiedError);
-        if (failed != 0 && IsV5)
+        var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
+        Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5, text, MaximumPacketSize));
+        if (Phase != ConnectionPhase.Connected)
         {
-            SendExplained(explanation => ServerPackets.SubAck(subscribe.PacketId, codes, explanation), ReasonText.Of((ReasonCode)failed), isAsked: false);
-        }
-        else
-        {
-            Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5 ? new PropertyWriter() : null));
+            return;
         }
         foreach (var subscription in retainedDue)
         {
             session.Hub.SendRetained(subscription);
         }
+    }
+
+    /// <summary>The first refusal among the codes of a SUBACK, in words.</summary>
+    private static string? WhyRefused(byte[] codes)
+    {
+        var first = Array.FindIndex(codes, c => c >= (byte)ReasonCode.UnspecifiedError);
+        return first >= 0 ? $"filter {first + 1}: {ReasonText.Of((ReasonCode)codes[first])}" : null;
     }
 
     private void HandleUnsubscribe(Unsubscribe unsubscribe)

@@ -67,24 +67,23 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
     private async Task<ConnectVerdict> Decide(ConnectAttempt attempt, Reader reader, CancellationToken cancel)
     {
         var named = await NamedDevice(attempt, reader, cancel);
-        var device = named;
-        if (attempt.ClientCertificate is { } certificate)
-        {
-            device = await CertifiedDevice(certificate, named, reader, cancel);
-            if (device is null || await NamesAnother(attempt, device, reader, cancel))
-            {
-                return InvalidCertificate(attempt, device ?? named);
-            }
-        }
-        if (device is null)
+        var certified = attempt.ClientCertificate is { } certificate ? await CertifiedDevice(certificate, named, reader, cancel) : null;
+        if ((certified ?? named) is not { } device)
         {
             return Unknown;
         }
-        if (attempt.ClientCertificate is null && !device.AllowInsecure)
+        // Also for a no: its event is raised on the hub, which has to be configured for that.
+        if (await reader.Hub(device.HubId, cancel) is not { } hub)
         {
-            return Refuse(attempt, device, ReasonCode.NotAuthorized, EventTexts.MutualTlsRequired);
+            return Unknown;
         }
-        return await reader.Hub(device.HubId, cancel) is { } hub ? Admit(attempt, hub, device) : Unknown;
+        if (attempt.ClientCertificate is not null && (certified is null || await NamesAnother(attempt, certified, reader, cancel)))
+        {
+            return Refuse(attempt, device, ReasonCode.NotAuthorized, EventTexts.InvalidDeviceCertificate);
+        }
+        return attempt.ClientCertificate is null && !device.AllowInsecure
+            ? Refuse(attempt, device, ReasonCode.NotAuthorized, EventTexts.MutualTlsRequired)
+            : Admit(attempt, hub, device);
     }
 
     private ConnectVerdict Admit(ConnectAttempt attempt, HubEntry hub, Device device)
@@ -134,10 +133,6 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
     private static async Task<bool> NamesAnother(ConnectAttempt attempt, Device device, Reader reader, CancellationToken cancel) =>
         (await Named(attempt.ClientId, reader, cancel) is { } byClientId && byClientId.Id != device.Id)
         || (await Named(attempt.UserName, reader, cancel) is { } byUserName && byUserName.Id != device.Id);
-
-    private ConnectVerdict InvalidCertificate(ConnectAttempt attempt, Device? device) => device is null
-        ? Unknown
-        : Refuse(attempt, device, ReasonCode.NotAuthorized, EventTexts.InvalidDeviceCertificate);
 
     private ConnectVerdict.Refused Refuse(ConnectAttempt attempt, Device device, ReasonCode reason, string text) =>
         new(reason, device.HubId, HubEvents.OfDevice(device.Id, text, _clock, attempt.PacketText));

@@ -38,7 +38,8 @@ public sealed class InternalEndpoint(InboundBridge? inbound, ChangeFeed? feed, F
             kestrel =>
             {
                 kestrel.Limits.MaxConcurrentConnections = limits.InternalConnections;
-                kestrel.Limits.MaxRequestBodySize = limits.PayloadBytes;
+                // Above our own limit: a body that is somewhat too large is read off and thrown away, so that its sender sees the answer.
+                kestrel.Limits.MaxRequestBodySize = 4L * limits.PayloadBytes;
                 kestrel.Limits.MaxRequestHeadersTotalSize = limits.InternalHeaderBytes;
             },
             endpoint.Handle,

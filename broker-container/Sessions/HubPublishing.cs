@@ -239,22 +239,10 @@ public sealed partial class Hub
 
     private bool Encode(in PublishedMessage message, Connection connection, byte flags, ushort packetId, int[]? subscriptionIds)
     {
-        bool fits;
-        if (subscriptionIds is null || !connection.IsV5)
-        {
-            fits = Lane.Frames.CopyTo(connection, message, flags, packetId);
-        }
-        else
-        {
-            var head = new PublishHead(flags, packetId, message.ExpirySeconds, subscriptionIds);
-            var size = PublishWriter.Size(head, message.Topic.Utf8.Length, message.Properties.Length, message.Payload.Length, isV5: true);
-            fits = (uint)size.Total <= connection.MaximumPacketSize;
-            if (fits)
-            {
-                PublishWriter.Write(
-                    connection.Outbox.Take(size.Total), size, head, message.Topic.Utf8, message.Properties, message.Payload, isV5: true);
-            }
-        }
+        var fits = connection.IsV5 && (subscriptionIds is not null || connection.HasAliases)
+            ? connection.WritePublish(
+                new PublishHead(flags, packetId, message.ExpirySeconds, subscriptionIds), message.Topic.Utf8, message.Properties, message.Payload)
+            : Lane.Frames.CopyTo(connection, message, flags, packetId);
         if (fits)
         {
             Lane.MarkDirty(connection);
@@ -331,14 +319,13 @@ public sealed partial class Hub
         var expiry = next.Message.RemainingSeconds(Lane.Now);
         if (next.Qos == 0)
         {
-            next.Message.WriteTo(
-                connection.Outbox, new PublishHead(flags, 0, expiry, next.SubscriptionIds), connection.IsV5, connection.MaximumPacketSize);
+            next.Message.WriteTo(connection, new PublishHead(flags, 0, expiry, next.SubscriptionIds));
             Lane.MarkDirty(connection);
             return;
         }
         ref var entry = ref session.InFlight.Add();
         var head = new PublishHead(flags, entry.PacketId, expiry, next.SubscriptionIds);
-        if (!next.Message.WriteTo(connection.Outbox, head, connection.IsV5, connection.MaximumPacketSize))
+        if (!next.Message.WriteTo(connection, head))
         {
             session.InFlight.Remove(ref entry);
             return;
@@ -370,7 +357,7 @@ public sealed partial class Hub
         var qos = entry.Owed == Owed.PubAck ? 1 : 2;
         var head = new PublishHead(
             (byte)(8 | (qos << 1) | (entry.Retain ? 1 : 0)), packetId, entry.Message.RemainingSeconds(Lane.Now), entry.SubscriptionIds);
-        if (entry.Message.WriteTo(connection.Outbox, head, connection.IsV5, connection.MaximumPacketSize))
+        if (entry.Message.WriteTo(connection, head))
         {
             connection.Outstanding++;
             Lane.MarkDirty(connection);

@@ -59,7 +59,7 @@ public sealed partial class Hub
             _allVersion++;
         }
         session.Rights = rights;
-        session.ExpirySeconds = rights.Plan.CleanSessionOnly ? 0 : connect.SessionExpirySeconds;
+        session.ExpirySeconds = connection.GrantedExpirySeconds(rights);
         session.ExpiresAt = long.MaxValue;
         // [MQTT-3.1.3-9]: back in time, the will is not sent.
         (session.DelayedWill, session.WillAt) = (null, long.MaxValue);
@@ -216,6 +216,7 @@ public sealed partial class Hub
             new PublishedMessage
             {
                 Topic = topic,
+                Publisher = session,
                 Properties = will.Properties,
                 Payload = will.Payload,
                 Qos = session.Rights.Plan.NoQos2Publish ? Math.Min(will.Qos, (byte)1) : will.Qos,

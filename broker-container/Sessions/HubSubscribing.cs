@@ -30,11 +30,17 @@ public sealed partial class Hub
             Raise(HubEvents.OfDevice(session.Key.DeviceId, $"unauthorized topic {topicFilter}", Broker.Time, packetText));
             return (ReasonCode.NotAuthorized, null);
         }
-        if (session.Rights.Plan.Qos0SubscribeOnly && entry.Options.Qos > 0)
+        var options = entry.Options;
+        if (session.Rights.Plan.Qos0SubscribeOnly && options.Qos > 0)
         {
             Raise(HubEvents.OfDevice(
                 session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", Broker.Time, packetText));
-            return (ReasonCode.NotAuthorized, null);
+            if (!session.Connection!.IsV5)
+            {
+                return (ReasonCode.NotAuthorized, null);
+            }
+            // The original, which speaks 3.1.1, says no. 5.0 wants it taken and granted as far as it goes. [MQTT-3.2.2-10]
+            options = options with { Qos = 0 };
         }
         var isNew = !session.Subscriptions.TryGetValue(entry.Filter, out var subscription);
         if (isNew && session.Subscriptions.Count >= Limits.SubscriptionsPerSessionMaximum)
@@ -43,7 +49,7 @@ public sealed partial class Hub
         }
         // [MQTT-3.8.4-3]: the same filter again replaces the options.
         subscription ??= new Subscription(session, entry.Filter, shared);
-        subscription.Options = entry.Options;
+        subscription.Options = options;
         subscription.Id = subscriptionId;
         if (isNew)
         {
@@ -51,8 +57,8 @@ public sealed partial class Hub
             _tree.Add(subscription);
         }
         Touch(topicFilter);
-        var retainedDue = shared is null && (entry.Options.RetainHandling == 0 || (entry.Options.RetainHandling == 1 && isNew));
-        return ((ReasonCode)entry.Options.Qos, retainedDue ? subscription : null);
+        var retainedDue = shared is null && (options.RetainHandling == 0 || (options.RetainHandling == 1 && isNew));
+        return ((ReasonCode)options.Qos, retainedDue ? subscription : null);
     }
 
     public ReasonCode Unsubscribe(Session session, string filter)

@@ -65,16 +65,7 @@ public sealed class Message
     public bool HasExpired(long now) => ExpiresAt <= now;
 
     /// <summary>Writes this message as a PUBLISH; false when it is larger than the receiver takes. [MQTT-3.1.2-24]</summary>
-    public bool WriteTo(Transport.Outbox outbox, in PublishHead head, bool isV5, uint maximumPacketSize)
-    {
-        var size = PublishWriter.Size(head, _topicLength, _propertiesLength, _payloadLength, isV5);
-        if ((uint)size.Total > maximumPacketSize)
-        {
-            return false;
-        }
-        PublishWriter.Write(outbox.Take(size.Total), size, head, Topic, Properties, Payload, isV5);
-        return true;
-    }
+    public bool WriteTo(Connection receiver, in PublishHead head) => receiver.WritePublish(head, Topic, Properties, Payload);
 }
 
 /// <summary>A message at the moment it is published: slices of the receive buffer, before anything is copied.</summary>

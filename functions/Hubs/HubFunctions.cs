@@ -25,11 +25,13 @@ internal sealed class HubFunctions(
         var hubs = await registry.Hubs(request, projectId, organizationId);
         hubs.RemoveAll(hub => name is not null && !hub.Name.Contains(name, StringComparison.Ordinal));
         var page = paging.Cut(hubs);
-        return new HubList(await Task.WhenAll(page.Select(hub => Show(request, hub))), hubs.Count);
+        return new HubList(await Task.WhenAll(page.Select(hub => Show(request, hub, registry.Now))), hubs.Count);
     }
 
     public async Task<Outcome<HubAnswer>> Get(ApiRequest request) =>
-        (await registry.Hub(request, request.Id("hub_id"))).Get(out var hub, out var problem) ? await Show(request, hub.Value) : problem;
+        (await registry.Hub(request, request.Id("hub_id"))).Get(out var hub, out var problem)
+            ? await Show(request, hub.Value, registry.Now)
+            : problem;
 
     public async Task<Outcome<HubAnswer>> Create(ApiRequest request)
     {
@@ -37,7 +39,7 @@ internal sealed class HubFunctions(
         {
             return problem;
         }
-        var (now, checks) = (registry.Now, request.Checks);
+        var checks = request.Checks;
         var hub = new Hub
         {
             Id = Guid.NewGuid(),
@@ -47,11 +49,11 @@ internal sealed class HubFunctions(
             OrganizationId = request.Caller.OrganizationId,
             Region = settings.Region,
             Plan = body.ProductPlan is null or ProductPlan.PlanUnknown ? ProductPlan.PlanShared : body.ProductPlan.Value,
-            EnabledChangedAt = now,
+            EnabledChangedAt = default,
             DisableEvents = body.DisableEvents ?? false,
             EventsTopicPrefix = Prefix(checks, body.EventsTopicPrefix) ?? Hub.DefaultEventsTopicPrefix,
-            CreatedAt = now,
-            UpdatedAt = now,
+            CreatedAt = default,
+            UpdatedAt = default,
             CaCertificatePem = "",
         };
         hub = hub with { SealedTwinsGraphitePushUri = Graphite(checks, hub, body.TwinsGraphiteConfig) };
@@ -68,10 +70,19 @@ internal sealed class HubFunctions(
             return exceeded;
         }
         var ca = authority.NewHubCa();
-        hub = hub with { CaCertificatePem = ca.CertificatePem, SealedCaKey = sealer.Seal(ca.KeyPem, SealPurposes.HubCa(hub.Id)) };
+        // The clock is read after the key was made, which takes longer than a hub is "enabling" on a busy machine.
+        var now = registry.Now;
+        hub = hub with
+        {
+            EnabledChangedAt = now,
+            CreatedAt = now,
+            UpdatedAt = now,
+            CaCertificatePem = ca.CertificatePem,
+            SealedCaKey = sealer.Seal(ca.KeyPem, SealPurposes.HubCa(hub.Id)),
+        };
         var created = await registry.Write(
             request, () => registry.Store.CreateHub(hub, request.Cancel), hub.Id, ChangedKind.Hub, hub.Id, hub);
-        return created.Get(out var stored, out var refused) ? Show(stored, connected: 0) : refused;
+        return created.Get(out var stored, out var refused) ? Show(stored, connected: 0, now) : refused;
     }
 
     public async Task<Outcome<HubAnswer>> Update(ApiRequest request)
@@ -153,27 +164,33 @@ internal sealed class HubFunctions(
         return await QuotaProblem(request, plan) is { } exceeded ? exceeded : next;
     }
 
-    private Task<Outcome<HubAnswer>> Switch(ApiRequest request, bool enabled) => Change(request, hub =>
+    private async Task<Outcome<HubAnswer>> Switch(ApiRequest request, bool enabled)
     {
-        if (hub.Deleting)
+        // The answer shows the hub at the moment of the change, so the transient state is seen however long the write took.
+        DateTimeOffset? switchedAt = null;
+        var changed = await registry.ChangeHub(request, request.Id("hub_id"), hub => Task.FromResult(Next(hub)));
+        return changed.Get(out var hub, out var problem) ? await Show(request, hub, switchedAt ?? registry.Now) : problem;
+
+        Outcome<Hub> Next(Hub hub)
         {
-            return Task.FromResult<Outcome<Hub>>(registry.Transient(hub));
+            switchedAt = null;
+            var isTransient = hub.StatusAt(registry.Now) is HubStatus.Enabling or HubStatus.Disabling;
+            if (hub.Enabled == enabled && !hub.Deleting)
+            {
+                return hub;
+            }
+            if (isTransient)
+            {
+                return registry.Transient(hub);
+            }
+            switchedAt = registry.Now;
+            return hub with { Enabled = enabled, EnabledChangedAt = switchedAt.Value, UpdatedAt = registry.After(hub.UpdatedAt) };
         }
-        if (hub.Enabled == enabled)
-        {
-            return Task.FromResult<Outcome<Hub>>(hub);
-        }
-        if (hub.StatusAt(registry.Now) is HubStatus.Enabling or HubStatus.Disabling)
-        {
-            return Task.FromResult<Outcome<Hub>>(registry.Transient(hub));
-        }
-        return Task.FromResult<Outcome<Hub>>(
-            hub with { Enabled = enabled, EnabledChangedAt = registry.Now, UpdatedAt = registry.After(hub.UpdatedAt) });
-    });
+    }
 
     private async Task<Outcome<HubAnswer>> Change(ApiRequest request, Func<Hub, Task<Outcome<Hub>>> change) =>
         (await registry.ChangeHub(request, request.Id("hub_id"), change)).Get(out var hub, out var problem)
-            ? await Show(request, hub)
+            ? await Show(request, hub, registry.Now)
             : problem;
 
     private async Task<Problem?> QuotaProblem(ApiRequest request, ProductPlan plan)
@@ -214,8 +231,8 @@ internal sealed class HubFunctions(
         return sealer.Seal(uri, SealPurposes.Graphite(hub.Id));
     }
 
-    private async Task<HubAnswer> Show(ApiRequest request, Hub hub) =>
-        Show(hub, hub.DeviceCount == 0 ? 0 : await registry.Store.CountConnected(hub.Id, request.Cancel));
+    private async Task<HubAnswer> Show(ApiRequest request, Hub hub, DateTimeOffset at) =>
+        Show(hub, hub.DeviceCount == 0 ? 0 : await registry.Store.CountConnected(hub.Id, request.Cancel), at);
 
-    private HubAnswer Show(Hub hub, long connected) => HubAnswers.Of(hub, connected, registry.Now, settings.MqttEndpoint, sealer);
+    private HubAnswer Show(Hub hub, long connected, DateTimeOffset at) => HubAnswers.Of(hub, connected, at, settings.MqttEndpoint, sealer);
 }

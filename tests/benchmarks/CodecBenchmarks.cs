@@ -35,7 +35,7 @@ public class CodecBenchmarks
     public bool Decode_connect()
     {
         FrameReader.TryRead(_connect, int.MaxValue, out var frame, out _);
-        return Connect.Read(frame.FirstByte, frame.Body).CleanStart;
+        return Connect.Read(frame.FirstByte, frame.Body, out _).CleanStart;
     }
 
     [Benchmark]

@@ -11,6 +11,9 @@ public sealed record Connect
 {
     public const uint NeverExpires = uint.MaxValue;
 
+    /// <summary>Size of a CONNACK of 5.0 without properties.</summary>
+    public const uint ShortestConnAck = 5;
+
     public required byte Level { get; init; }
     public required bool CleanStart { get; init; }
     public required ushort KeepAliveSeconds { get; init; }
@@ -31,8 +34,13 @@ public sealed record Connect
     public bool IsV5 => Level == ProtocolLevel.Mqtt5;
 
     // protocol name | level | flags | keep alive | [properties] | client id | [will properties, topic, payload] | [user name] | [password]
-    public static Connect Read(byte firstByte, ReadOnlySpan<byte> body)
+    /// <param name="maximumPacketSize">
+    /// What a refusal of this packet may take. Until the client's own limit has been read it is the size of the shortest one, so that a
+    /// text never breaks a limit that stands behind the mistake.
+    /// </param>
+    public static Connect Read(byte firstByte, ReadOnlySpan<byte> body, out uint maximumPacketSize)
     {
+        maximumPacketSize = ShortestConnAck;
         if ((firstByte & 0x0F) != 0)
         {
             MqttException.Malformed("reserved flags of CONNECT [MQTT-2.1.3-1]");
@@ -54,6 +62,7 @@ public sealed record Connect
         {
             connect = ReadProperties(connect, ref reader);
         }
+        maximumPacketSize = connect.MaximumPacketSize;
         connect = connect with
         {
             ClientId = reader.String(),

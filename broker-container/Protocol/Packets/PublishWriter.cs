@@ -7,7 +7,9 @@ namespace IotHub.Broker.Protocol.Packets;
 /// <param name="PacketId">0 for QoS 0.</param>
 /// <param name="ExpirySeconds">What is left of the Message Expiry Interval, or null.</param>
 /// <param name="SubscriptionIds">Identifiers of the receiver's matching subscriptions, or null.</param>
-public readonly record struct PublishHead(byte Flags, ushort PacketId, uint? ExpirySeconds, int[]? SubscriptionIds);
+/// <param name="TopicAlias">0 for none.</param>
+public readonly record struct PublishHead(
+    byte Flags, ushort PacketId, uint? ExpirySeconds, int[]? SubscriptionIds, ushort TopicAlias = 0);
 
 /// <summary>Lengths that <see cref="PublishWriter"/> computes once and uses twice.</summary>
 public readonly record struct PublishSize(int Total, int Remaining, int Properties)
@@ -25,7 +27,7 @@ public static class PublishWriter
         var propertyLength = 0;
         if (isV5)
         {
-            propertyLength = properties + (head.ExpirySeconds is null ? 0 : 5);
+            propertyLength = properties + (head.ExpirySeconds is null ? 0 : 5) + (head.TopicAlias == 0 ? 0 : 3);
             if (head.SubscriptionIds is { } ids)
             {
                 foreach (var id in ids)
@@ -38,7 +40,7 @@ public static class PublishWriter
         return new PublishSize(1 + VariableByteInteger.Size(remaining) + remaining, remaining, propertyLength);
     }
 
-    // 0x30 + flags | remaining length | topic | [packet id] | [property length, forwarded properties, expiry, subscription ids] | payload
+    // 0x30 + flags | remaining length | topic | [packet id] | [property length, forwarded properties, expiry, alias, subscription ids] | payload
     /// <summary>Fills <paramref name="target"/>, which has exactly the size that <see cref="Size"/> gave.</summary>
     public static void Write(
         Span<byte> target, in PublishSize size, in PublishHead head,
@@ -72,6 +74,12 @@ public static class PublishWriter
             target[0] = (byte)PropertyId.MessageExpiryInterval;
             BinaryPrimitives.WriteUInt32BigEndian(target[1..], expiry);
             at = 5;
+        }
+        if (head.TopicAlias != 0)
+        {
+            target[at] = (byte)PropertyId.TopicAlias;
+            BinaryPrimitives.WriteUInt16BigEndian(target[(at + 1)..], head.TopicAlias);
+            at += 3;
         }
         if (head.SubscriptionIds is { } ids)
         {

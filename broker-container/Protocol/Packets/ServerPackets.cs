@@ -15,23 +15,28 @@ public static class ServerPackets
             // 3.1 has no session present flag.
             : [0x20, 2, (byte)(sessionPresent && level == ProtocolLevel.Mqtt311 ? 1 : 0), ReturnCode(reason)];
 
-    // packet id | [properties] | code+
-    /// <param name="properties">Null for 3.1.1.</param>
-    public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, PropertyWriter? properties) =>
-        WithProperties(0x90, [(byte)(packetId >> 8), (byte)packetId], properties, codes);
+    /// <summary>The CONNACK of 5.0 that says no.</summary>
+    public static byte[] RefusingConnAck(ReasonCode reason, string? text, uint maximumSize) =>
+        Explained(0x20, [0, (byte)reason], text, maximumSize, []);
 
-    // packet id | reason code | [properties, left out when there are none]
-    public static byte[] Acknowledgement(PacketType type, ushort packetId, ReasonCode reason, PropertyWriter properties) => WithProperties(
-        (byte)((byte)type << 4 | (type == PacketType.PubRel ? 2 : 0)), [(byte)(packetId >> 8), (byte)packetId, (byte)reason],
-        properties.Length == 0 ? null : properties, []);
+    // packet id | [properties] | code+
+    public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5, string? text, uint maximumSize) => isV5
+        ? Explained(0x90, [(byte)(packetId >> 8), (byte)packetId], text, maximumSize, codes)
+        : WithProperties(0x90, [(byte)(packetId >> 8), (byte)packetId], null, codes);
 
     // 5.0: packet id | properties | code+ ; 3.1.1: packet id
     public static byte[] UnsubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5) =>
         WithProperties(0xB0, [(byte)(packetId >> 8), (byte)packetId], isV5 ? new PropertyWriter() : null, isV5 ? codes : []);
 
     // reason code | properties
-    public static byte[] Disconnect(ReasonCode reason, PropertyWriter? properties = null) =>
-        WithProperties(0xE0, [(byte)reason], properties ?? new PropertyWriter(), []);
+    public static byte[] Disconnect(ReasonCode reason, string? text, uint maximumSize) =>
+        Explained(0xE0, [(byte)reason], text, maximumSize, []);
+
+    // packet id | reason code | properties
+    /// <summary>PUBACK, PUBREC, PUBREL or PUBCOMP of 5.0 that says why.</summary>
+    public static byte[] FailingAcknowledgement(PacketType type, ushort packetId, ReasonCode reason, string? text, uint maximumSize) => Explained(
+        (byte)((byte)type << 4 | (type == PacketType.PubRel ? 2 : 0)),
+        [(byte)(packetId >> 8), (byte)packetId, (byte)reason], text, maximumSize, []);
 
     // reason code | properties
     public static byte[] Auth(ReasonCode reason, PropertyWriter properties) => WithProperties(0xF0, [(byte)reason], properties, []);
@@ -47,6 +52,20 @@ public static class ServerPackets
         ReasonCode.NotAuthorized or ReasonCode.Banned => 5,
         _ => 0xFF,
     };
+
+    /// <summary>With a Reason String, or without where the packet would grow beyond what the client takes. [MQTT-3.2.2-19] [MQTT-3.14.2-3]</summary>
+    private static byte[] Explained(byte first, ReadOnlySpan<byte> head, string? text, uint maximumSize, ReadOnlySpan<byte> payload)
+    {
+        if (text is not null)
+        {
+            var packet = WithProperties(first, head, new PropertyWriter().Text(PropertyId.ReasonString, text), payload);
+            if ((uint)packet.Length <= maximumSize)
+            {
+                return packet;
+            }
+        }
+        return WithProperties(first, head, new PropertyWriter(), payload);
+    }
 
     private static byte[] WithProperties(byte first, ReadOnlySpan<byte> head, PropertyWriter? properties, ReadOnlySpan<byte> payload)
     {

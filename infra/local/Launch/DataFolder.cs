@@ -145,6 +145,10 @@ public sealed class DataFolder : IDisposable
 
     private static bool IsAlive(int pid)
     {
+        if (pid == 0)
+        {
+            return false;
+        }
         try
         {
             using var process = Process.GetProcessById(pid);

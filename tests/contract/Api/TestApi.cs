@@ -53,6 +53,7 @@ public sealed class TestApi : IAsyncDisposable
         Keys = app.Services.GetRequiredService<IApiKeys>();
     }
 
+    /// <summary>A millisecond passes with each request, and no more by itself.</summary>
     public ShiftedTime Time { get; }
     public IRegistry Registry { get; }
     public IApiKeys Keys { get; }
@@ -118,6 +119,7 @@ public sealed class TestApi : IAsyncDisposable
 
     public async Task<ApiAnswer> Send(HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null)
     {
+        Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);
         if (secret != "")
         {

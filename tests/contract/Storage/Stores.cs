@@ -28,12 +28,14 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
     }
 }
 
-/// <summary>The system's clock, shifted.</summary>
+/// <summary>A clock that starts now and moves only when it is shifted.</summary>
 public sealed class ShiftedTime : TimeProvider
 {
+    private readonly DateTimeOffset _start = DateTimeOffset.UtcNow;
+
     public TimeSpan Shift { get; set; }
 
-    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
+    public override DateTimeOffset GetUtcNow() => _start + Shift;
 }
 
 internal static class Sequences

@@ -283,6 +283,17 @@ public sealed class RegistryAuthenticatorTests
         Assert.Equal([new RouteSubscription(route, "a/#")], configured.Settings.Routes);
     }
 
+    [Fact]
+    public async Task A_hub_is_configured_before_an_event_of_a_refusal_is_raised_on_it()
+    {
+        var strict = await _world.AddDevice(await _world.AddHub(), d => d with { AllowInsecure = false });
+        using var unknown = _world.NewCertificate();
+        var other = await _world.AddDevice(await _world.AddHub());
+        Refused(await _world.Connect(strict.Id.ToString()));
+        Refused(await _world.Connect(other.Id.ToString(), certificate: unknown));
+        Assert.Equal([strict.HubId, other.HubId], _world.Broker.Calls.OfType<Harness.RecordingBroker.Configured>().Select(call => call.HubId));
+    }
+
     private static ConnectVerdict.Accepted Accepted(ConnectVerdict verdict) => Assert.IsType<ConnectVerdict.Accepted>(verdict);
 
     private static ConnectVerdict.Refused Refused(ConnectVerdict verdict) => Assert.IsType<ConnectVerdict.Refused>(verdict);

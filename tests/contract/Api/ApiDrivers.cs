@@ -1,0 +1,41 @@
+namespace IotHub.Contract.Api;
+
+public sealed class MemoryHubApiTests : HubApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class MemoryHubCaTests : HubCaContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class MemoryDeviceApiTests : DeviceApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class MemoryNetworkAndRouteApiTests : NetworkAndRouteApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableHubApiTests : HubApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class TableHubCaTests : HubCaContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class TableDeviceApiTests : DeviceApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class TableNetworkAndRouteApiTests : NetworkAndRouteApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
