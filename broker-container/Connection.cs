@@ -98,7 +98,12 @@ public sealed partial class Connection
             else
             {
                 _inbound.Append(data);
-                _inbound.Consume(HandleAll(_inbound.Span));
+                var consumed = HandleAll(_inbound.Span);
+                if (Phase == ConnectionPhase.Connected)
+                {
+                    // Ended on the way, the buffer has been given back already.
+                    _inbound.Consume(consumed);
+                }
             }
         }
         finally

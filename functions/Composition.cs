@@ -54,7 +54,7 @@ public static class Composition
         services.AddSingleton<IObjectStore, MemoryObjectStore>();
         foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
         {
-            services.AddKeyedSingleton<IPayloads>(container, new MemoryPayloads());
+            services.AddKeyedSingleton<IPayloads>(container, (provider, _) => new MemoryPayloads(provider.GetRequiredService<TimeProvider>()));
         }
         foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue })
         {
@@ -90,7 +90,8 @@ public static class Composition
     public static void AddEvents(this IServiceCollection services)
     {
         services.AddSingleton<RecordEventsFunction>();
-        services.AddSingleton<TrimFunctions>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<TrimFunctions>(
+            provider, provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer)));
     }
 
     private static EnvelopeQueue Envelopes(IServiceProvider provider, string queue) => new(

@@ -24,5 +24,7 @@ public static class FunctionList
             services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
         new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimEvents(cancel)),
+        new TimerFunction("TrimPayloads", "0 52 3 * * *", (services, cancel) =>
+            services.GetRequiredService<TrimFunctions>().TrimPayloads(cancel)),
     ];
 }

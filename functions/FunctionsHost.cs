@@ -42,6 +42,7 @@ public static class FunctionsHost
         var app = builder.Build();
         app.Use(AnswerReadiness);
         app.UseMiddleware<InvocationScope>();
+        app.UseMiddleware<HttpInvocations>();
         app.UseRouting();
         app.MapInvocations(FunctionList.All);
         app.MapHealth();

@@ -39,6 +39,9 @@ public interface IPayloads
 
     /// <summary>Quiet when there is none.</summary>
     Task Delete(string name, CancellationToken cancel = default);
+
+    /// <summary>Drops those last stored before <paramref name="before"/>: one payload serves several routes, so no reader may delete it.</summary>
+    Task Trim(DateTimeOffset before, CancellationToken cancel = default);
 }
 
 /// <summary>Queue or blob storage did not answer, or refused us.</summary>

@@ -10,6 +10,7 @@ public sealed class ChildProcess : IAsyncDisposable
     private readonly Process _process;
     private readonly StringBuilder _output = new();
     private readonly StringBuilder _standardOutput = new();
+    private readonly StringBuilder _standardError = new();
 
     private ChildProcess(Process process, string name)
     {
@@ -23,27 +24,11 @@ public sealed class ChildProcess : IAsyncDisposable
     public int ExitCode => _process.ExitCode;
 
     /// <summary>Standard output and standard error, in the order they came; the end of it when it is long.</summary>
-    public string Output
-    {
-        get
-        {
-            lock (_output)
-            {
-                return _output.ToString();
-            }
-        }
-    }
+    public string Output => Text(_output);
 
-    public string StandardOutput
-    {
-        get
-        {
-            lock (_output)
-            {
-                return _standardOutput.ToString();
-            }
-        }
-    }
+    public string StandardOutput => Text(_standardOutput);
+
+    public string StandardError => Text(_standardError);
 
     /// <param name="onLine">Called for each line of standard output, as it comes.</param>
     public static ChildProcess Start(
@@ -161,10 +146,15 @@ public sealed class ChildProcess : IAsyncDisposable
         lock (_output)
         {
             Append(_output, line);
-            if (standard)
-            {
-                Append(_standardOutput, line);
-            }
+            Append(standard ? _standardOutput : _standardError, line);
+        }
+    }
+
+    private string Text(StringBuilder of)
+    {
+        lock (_output)
+        {
+            return of.ToString();
         }
     }
 

@@ -4,7 +4,9 @@ using Xunit.Sdk;
 
 namespace IotHub.Harness;
 
-/// <summary>Waits for a condition, never for a duration: looks often, stops at once when it holds, and says what it saw when it does not.</summary>
+/// <summary>
+/// Waits for a condition, never for a duration: looks often, stops at once when it holds, and says what it saw when it does not.
+/// </summary>
 public static class Eventually
 {
     public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(20);
@@ -53,7 +55,7 @@ public static class Eventually
         throw new XunitException($"Not within {limit.TotalSeconds:0.#} s: {text}{saw}{(last is null ? "" : $"\nLast error: {last}")}");
     }
 
-    /// <summary>Asserts inside <paramref name="assertions"/> until they pass; at the deadline the last failure is the test's failure.</summary>
+    /// <summary>Repeats <paramref name="assertions"/> until they pass; at the deadline the last failure is the test's.</summary>
     public static async Task Passes(Func<Task> assertions, TimeSpan? deadline = null)
     {
         var limit = deadline ?? DefaultDeadline;

@@ -23,6 +23,9 @@ public sealed record LocalEndpoints
     public required string StorageConnectionString { get; init; }
     public required ChildPids Pids { get; init; }
 
+    /// <summary>Path of the certificate that signed the broker's server certificate, PEM.</summary>
+    public required string ServerCa { get; init; }
+
     /// <summary>How to start the broker, where the launcher was told not to.</summary>
     public StartCommand? BrokerCommand { get; init; }
 

@@ -44,8 +44,8 @@ public sealed class LocalHub : IAsyncDisposable
     }
 
     /// <summary>Runs the launcher with these arguments, without waiting for anything.</summary>
-    public static ChildProcess Launch(params IEnumerable<string> arguments) =>
-        ChildProcess.Start("dotnet", [LauncherPath(), .. arguments], RepositoryRoot.Path);
+    public static ChildProcess Launch(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null) =>
+        ChildProcess.Start(Environment.ProcessPath!, [LauncherPath(), .. arguments], RepositoryRoot.Path, environment);
 
     public async Task StartBroker()
     {
@@ -65,6 +65,9 @@ public sealed class LocalHub : IAsyncDisposable
             _broker = null;
         }
     }
+
+    /// <summary>Sends a signal to the broker: STOP makes it hang, CONT lets it go on.</summary>
+    public void SignalBroker(string signal) => ChildProcess.Signal(_broker?.Pid ?? Endpoints.Pids.Broker, signal);
 
     /// <summary>Stops as Ctrl-C does and gives the launcher's exit code.</summary>
     public async Task<int> Stop()

@@ -70,4 +70,28 @@ public sealed class AzurePayloads : IPayloads
             throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
         }
     }
+
+    public async Task Trim(DateTimeOffset before, CancellationToken cancel = default)
+    {
+        try
+        {
+            await foreach (var blob in _container.GetBlobsAsync(cancellationToken: cancel))
+            {
+                if (blob.Properties.LastModified < before)
+                {
+                    // Unless somebody stored it anew in the meantime.
+                    var asListed = new BlobRequestConditions { IfMatch = blob.Properties.ETag };
+                    await _container.GetBlobClient(blob.Name).DeleteIfExistsAsync(DeleteSnapshotsOption.None, asListed, cancel);
+                }
+            }
+        }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound || e.ErrorCode == BlobErrorCode.ConditionNotMet)
+        {
+            // Nothing was ever stored, or one is new again; the next run does the rest.
+        }
+        catch (Exception e) when (AzureFailure.Is(e, cancel))
+        {
+            throw AzureFailure.Of($"container {_container.Name}", e);
+        }
+    }
 }

@@ -207,6 +207,8 @@ public sealed class RestDeliveryTests
         await functions.Owe(route, functions.Message("1"), functions.Message("2"));
         await functions.DeliverAll();
         Assert.Equal(2, functions.DeadLetters.Count);
+        // The second waited behind the first and is as old: it is tried, but does not begin to wait anew.
+        Assert.Single(target.Received, request => request.Header("X-Mqtt-Topic") == "2");
     }
 
     [Fact]

@@ -159,6 +159,22 @@ public sealed class InvocationTests
         Assert.Empty(await changes.ReadSince(begin - TimeSpan.FromHours(1)));
     }
 
+    [Fact]
+    public async Task The_trim_timers_drop_old_events_and_payloads_and_keep_the_others()
+    {
+        await using var functions = await TestFunctions.Start();
+        var happened = new HubEvent { Time = functions.Clock.GetUtcNow(), Severity = "info", ObjectType = "hub", ObjectId = "unknown", Message = "old" };
+        await functions.Get<IEventLog>().Append(HubId, "old", happened);
+        await functions.Payloads.Put("old", new byte[1]);
+        functions.Clock.Advance(TimeSpan.FromDays(10));
+        await functions.Get<IEventLog>().Append(HubId, "new", happened with { Time = functions.Clock.GetUtcNow(), Message = "new" });
+        await functions.Payloads.Put("new", new byte[1]);
+        Succeeded(await Invoke(functions, "TrimEvents", """{"Data":{"timer":{}},"Metadata":{}}"""));
+        Succeeded(await Invoke(functions, "TrimPayloads", """{"Data":{"timer":{}},"Metadata":{}}"""));
+        Assert.Equal("new", Assert.Single(await functions.Get<IEventLog>().Newest(HubId, 10)).Message);
+        Assert.Equal(1, functions.Payloads.Count);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("null")]

@@ -36,6 +36,20 @@ public abstract class PayloadsContract
     }
 
     [Fact]
+    public async Task Trimming_drops_what_was_stored_before_and_nothing_else()
+    {
+        var payloads = await NewPayloads();
+        await payloads.Trim(DateTimeOffset.UtcNow);
+        await payloads.Put("hub/a", new byte[] { 1 });
+        await payloads.Put("hub/b", new byte[] { 2 });
+        await payloads.Trim(DateTimeOffset.UtcNow.AddHours(-1));
+        Assert.NotNull(await payloads.Get("hub/a", 1));
+        await payloads.Trim(DateTimeOffset.UtcNow.AddHours(1));
+        Assert.Null(await payloads.Get("hub/a", 1));
+        Assert.Null(await payloads.Get("hub/b", 1));
+    }
+
+    [Fact]
     public async Task Four_mebibytes_come_back_whole()
     {
         var payloads = await NewPayloads();

@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading.Channels;
 using IotHub.Harness;
@@ -34,7 +35,7 @@ public sealed class MqttNetClient : IMqttTestClient
     public async Task<MqttConnected> Connect(MqttLogin login)
     {
         var answer = await _client.ConnectAsync(Options(login)).Within();
-        return new MqttConnected((int)answer.ResultCode, answer.IsSessionPresent);
+        return new MqttConnected(login.Version == 5 ? (int)answer.ResultCode : ReturnCode(answer.ResultCode), answer.IsSessionPresent);
     }
 
     public async Task<int> Subscribe(string filter, int qos = 0)
@@ -73,6 +74,18 @@ public sealed class MqttNetClient : IMqttTestClient
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>MQTTnet tells the return codes of MQTT 3.1.1 as reason codes of MQTT 5; this is what was on the wire.</summary>
+    private static int ReturnCode(MqttClientConnectResultCode told) => told switch
+    {
+        MqttClientConnectResultCode.Success => 0,
+        MqttClientConnectResultCode.UnsupportedProtocolVersion => 1,
+        MqttClientConnectResultCode.ClientIdentifierNotValid => 2,
+        MqttClientConnectResultCode.ServerUnavailable => 3,
+        MqttClientConnectResultCode.BadUserNameOrPassword => 4,
+        MqttClientConnectResultCode.NotAuthorized => 5,
+        _ => (int)told,
+    };
+
     private MqttClientOptions Options(MqttLogin login)
     {
         var url = new Uri(login.Url);
@@ -109,12 +122,24 @@ public sealed class MqttNetClient : IMqttTestClient
         tls.UseTls();
         if (login.ServerCaPem is { } ca)
         {
-            tls.WithTrustChain([Keep(X509Certificate2.CreateFromPem(ca))]);
+            // The trust chain that MQTTnet can be given does not reach its WebSockets.
+            var authority = Keep(X509Certificate2.CreateFromPem(ca));
+            tls.WithCertificateValidationHandler(shown => IsSignedBy(authority, shown));
         }
         if (login.CertificatePem is { } certificate)
         {
             tls.WithClientCertificates([Keep(X509Certificate2.CreateFromPem(certificate, login.KeyPem!))]);
         }
+    }
+
+    private static bool IsSignedBy(X509Certificate2 authority, MqttClientCertificateValidationEventArgs shown)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.Add(authority);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        return !shown.SslPolicyErrors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch)
+            && chain.Build(X509CertificateLoader.LoadCertificate(shown.Certificate.Export(X509ContentType.Cert)));
     }
 
     private X509Certificate2 Keep(X509Certificate2 certificate)

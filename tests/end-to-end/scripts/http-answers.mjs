@@ -27,7 +27,8 @@ const hub = await answer(200, await http('POST', regional('/hubs'), {
   body: { name: 'raw', project_id: hubUnderTest.projectId, product_plan: 'plan_unknown', disable_events: null, events_topic_prefix: null },
 }))
 keys(hub, 'connected_device_count', 'created_at', 'device_count', 'disable_events', 'enable_device_auto_provisioning', 'enabled', 'endpoint',
-  'events_topic_prefix', 'has_custom_ca', 'id', 'name', 'organization_id', 'product_plan', 'project_id', 'region', 'status', 'updated_at')
+  'events_topic_prefix', 'has_custom_ca', 'id', 'name', 'organization_id', 'product_plan', 'project_id', 'region', 'status',
+  'updated_at')
 assert.equal(hub.product_plan, 'plan_shared')
 assert.equal(hub.events_topic_prefix, '$SCW/events')
 assert.match(hub.created_at, timestamp)
@@ -54,13 +55,18 @@ assert.deepEqual(await answer(200, await http('GET', regional(`/devices?hub_id=$
   { devices: [device], total_count: 1 })
 assert.equal((await answer(200, await http('GET', regional(`/devices?hub_id=${hub.id}&allow_insecure=False`)))).total_count, 1)
 
-const made2 = await answer(200, await http('POST', regional('/networks'), { body: { name: 'default', type: 'rest', hub_id: hub.id, topic_prefix: '' } }))
+const made2 = await answer(200, await http('POST', regional('/networks'), {
+  body: { name: 'default', type: 'rest', hub_id: hub.id, topic_prefix: '' },
+}))
 keys(made2, 'network', 'secret')
 keys(made2.network, 'created_at', 'endpoint', 'hub_id', 'id', 'name', 'region', 'topic_prefix', 'type')
 assert.deepEqual(await answer(200, await http('GET', regional(`/networks/${made2.network.id}`))), made2.network)
 
 const route = await answer(200, await http('POST', regional('/routes'), {
-  body: { name: 'default', hub_id: hub.id, topic: '#', rest_config: { verb: 'get', uri: 'http://scaleway.com', headers: { 'X-terraform-test': 'inprogress' } } },
+  body: {
+    name: 'default', hub_id: hub.id, topic: '#',
+    rest_config: { verb: 'get', uri: 'http://scaleway.com', headers: { 'X-terraform-test': 'inprogress' } },
+  },
 }))
 keys(route, 'created_at', 'hub_id', 'id', 'name', 'region', 'rest_config', 'topic', 'type', 'updated_at')
 const summaries = await answer(200, await http('GET', regional(`/routes?hub_id=${hub.id}&order_by=name_asc`)))

@@ -21,7 +21,7 @@ export const api = apiWith({})
 /** A ready hub for the time of one piece of work. */
 export async function withHub(settings, work) {
   const created = await api.createHub({ productPlan: 'plan_shared', ...settings })
-  const hub = await api.waitForHub({ hubId: created.id }, { minDelay: 0.1, maxDelay: 0.5, timeout: 30 })
+  const hub = await api.waitForHub({ hubId: created.id }, { minDelay: 1, timeout: 30 })
   try {
     assert.equal(hub.status, 'ready')
     return await work(hub)

@@ -1,7 +1,7 @@
 // Hubs through Scaleway's SDK: create, wait, read, list with paging, change, disable, enable, delete.
 import { api, assert, Errors, hubUnderTest, refused, unknownId, uuid } from './hub-under-test.mjs'
 
-const wait = (hubId) => api.waitForHub({ hubId }, { minDelay: 0.1, maxDelay: 0.5, timeout: 30 })
+const wait = (hubId) => api.waitForHub({ hubId }, { minDelay: 1, timeout: 30 })
 const mark = `sdk-${Date.now()}`
 
 const created = await api.createHub({ name: `${mark}-a`, productPlan: 'plan_shared' })

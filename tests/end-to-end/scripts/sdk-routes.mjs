@@ -18,7 +18,9 @@ await withHub({}, async (hub) => {
   assert.deepEqual(rest.restConfig, restConfig)
   assert.equal(rest.s3Config, undefined)
 
-  const dbConfig = { host: '51.159.113.11', port: 27931, dbname: 'rdb', username: 'root', password: 'hush', query: 'SELECT NOW()', engine: 'unknown' }
+  const dbConfig = {
+    host: '51.159.113.11', port: 27931, dbname: 'rdb', username: 'root', password: 'hush', query: 'SELECT NOW()', engine: 'unknown',
+  }
   const db = await api.createRoute({ hubId: hub.id, name: 'db', topic: '#', dbConfig })
   assert.equal(db.type, 'database')
   assert.deepEqual(db.dbConfig, { ...dbConfig, engine: 'postgresql' })
@@ -35,7 +37,8 @@ await withHub({}, async (hub) => {
 
   await refused(api.createRoute({ hubId: hub.id, topic: '#' }), Errors.InvalidArgumentsError)
   await refused(api.createRoute({ hubId: hub.id, topic: 'a/#/b', restConfig }), Errors.InvalidArgumentsError)
-  await refused(api.createRoute({ hubId: hub.id, topic: '#', restConfig: { ...restConfig, uri: 'ftp://x.example/' } }), Errors.InvalidArgumentsError)
+  const ftp = { ...restConfig, uri: 'ftp://x.example/' }
+  await refused(api.createRoute({ hubId: hub.id, topic: '#', restConfig: ftp }), Errors.InvalidArgumentsError)
   await refused(api.createRoute({ hubId: unknownId, topic: '#', restConfig }), Errors.ResourceNotFoundError)
 
   await api.deleteRoute({ routeId: s3.id })

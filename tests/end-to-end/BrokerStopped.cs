@@ -1,0 +1,62 @@
+using System.Net;
+using IotHub.EndToEnd.Clients;
+using IotHub.EndToEnd.Support;
+using IotHub.Harness;
+using Xunit;
+
+namespace IotHub.EndToEnd;
+
+/// <summary>Ingest goes on while the broker is away; what was accepted is delivered when it is back, once.</summary>
+public sealed class BrokerStopped(OwnBrokerFixture fixture) : IClassFixture<OwnBrokerFixture>
+{
+    [Fact]
+    public async Task Posts_are_accepted_and_delivered_once_when_the_broker_is_back()
+    {
+        await using var target = await TestHttpServer.Start();
+        await using var hub = await fixture.Api.NewHub();
+        await using var clients = new MqttClients();
+        await hub.NewRestRoute("#", target.Url);
+        var network = await hub.NewNetwork("sigfox");
+        var device = await hub.NewDevice();
+
+        await fixture.Local.KillBroker();
+        var answers = new List<IngestAnswer>();
+        foreach (var body in new[] { "one", "two", "three" })
+        {
+            answers.Add(await network.Post("while/away", body));
+        }
+        await fixture.Local.StartBroker();
+        Assert.Equal(HttpStatusCode.OK, (await network.Post("after", "back")).Status);
+
+        Assert.All(answers, answer => Assert.Equal(HttpStatusCode.OK, answer.Status));
+        await Eventually.True(() => target.Accepted.Count >= 4, TimeSpan.FromSeconds(60), () => fixture.Local.Logs);
+        // A second effect of any of them would be on its way in front of this one, which comes through the same queues.
+        var hearing = await clients.Connected(ClientKind.MqttNet, hub.Login(device));
+        await hearing.Subscribe("#");
+        Assert.Equal(HttpStatusCode.OK, (await network.Post("last", "last")).Status);
+        Assert.Equal(("last", "last"), await hearing.Next() is var heard ? (heard.Topic, heard.Text) : default);
+        await Eventually.True(() => target.Accepted.Any(call => call.Text == "last"), TimeSpan.FromSeconds(60), () => fixture.Local.Logs);
+        Assert.Equal(["back", "last", "one", "three", "two"], target.Accepted.Select(call => call.Text).Order());
+    }
+
+    [Fact]
+    public async Task A_broker_that_hangs_gets_a_post_once_though_it_was_sent_twice()
+    {
+        await using var hub = await fixture.Api.NewHub();
+        await using var clients = new MqttClients();
+        var network = await hub.NewNetwork("rest");
+        var hearing = await clients.OfNewDevice(hub);
+        await hearing.Subscribe("#");
+
+        fixture.Local.SignalBroker("STOP");
+        var accepted = await network.Post("a", "while it hung");
+        fixture.Local.SignalBroker("CONT");
+        var first = await hearing.Next();
+        await network.Post("b", "afterwards");
+        var second = await hearing.Next();
+
+        Assert.Equal(HttpStatusCode.OK, accepted.Status);
+        Assert.Equal(("a", "while it hung"), (first.Topic, first.Text));
+        Assert.Equal(("b", "afterwards"), (second.Topic, second.Text));
+    }
+}

@@ -1,0 +1,45 @@
+using IotHub.EndToEnd.Support;
+using IotHub.Harness;
+using Xunit;
+
+namespace IotHub.EndToEnd;
+
+/// <summary>The management API seen by Scaleway's own JavaScript SDK; what is expected stands in the scripts.</summary>
+[Collection(HubCollection.Name)]
+public sealed class OfficialScalewaySdk(HubFixture fixture)
+{
+    [Fact]
+    public Task Hubs_are_created_awaited_listed_changed_and_deleted() => Passes("sdk-hubs.mjs");
+
+    [Fact]
+    public Task Devices_get_certificate_and_key_once_and_are_changed_and_deleted() => Passes("sdk-devices.mjs");
+
+    [Fact]
+    public Task Rest_and_Sigfox_networks_hand_out_their_secret_once() => Passes("sdk-networks.mjs");
+
+    [Fact]
+    public Task Routes_to_object_storage_rest_and_database_are_created_changed_and_deleted() => Passes("sdk-routes.mjs");
+
+    [Fact]
+    public Task Errors_come_out_as_the_classes_made_for_them() => Passes("sdk-errors.mjs");
+
+    [Fact]
+    public Task Bare_answers_have_the_recorded_status_headers_and_fields() => Passes("http-answers.mjs");
+
+    private async Task Passes(string script)
+    {
+        var endpoints = fixture.Endpoints;
+        var told = await NodeScript.Run($"tests/end-to-end/scripts/{script}", new
+        {
+            apiUrl = endpoints.ApiUrl,
+            accessKey = endpoints.AccessKey,
+            secretKey = endpoints.SecretKey,
+            projectId = endpoints.ProjectId,
+            organizationId = endpoints.OrganizationId,
+            region = endpoints.Region,
+            restUrl = endpoints.Ingest.RestUrl,
+            sigfoxUrl = endpoints.Ingest.SigfoxUrl,
+        });
+        Assert.Equal("done", told.GetProperty("is").GetString());
+    }
+}
