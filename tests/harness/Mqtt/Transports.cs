@@ -68,12 +68,12 @@ internal sealed class TestListener : IAsyncDisposable
         var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
         if (via is Via.Tcp or Via.Tls)
         {
-            _tcp = new TcpListenerLoop(broker, endPoint, via == Via.Tls ? SslStreamCertificateContext.Create(Certificate(), null, true) : null);
+            _tcp = new TcpListenerLoop(broker, endPoint, via == Via.Tls ? TestCertificate.Create() : null);
             _tcp.Start();
             Port = _tcp.EndPoint.Port;
             return;
         }
-        var listening = new HttpListening(endPoint, via == Via.SecureWebSocket ? Certificate() : null);
+        var listening = new HttpListening(endPoint, via == Via.SecureWebSocket ? TestCertificate.Create().TargetCertificate : null);
         // Kestrel starts on other threads only.
         _http = WebSocketTransport.Start(broker, [listening], NullLoggerFactory.Instance).GetAwaiter().GetResult();
         Port = _http.Ports[0];
@@ -94,13 +94,17 @@ internal sealed class TestListener : IAsyncDisposable
             await _http.DisposeAsync();
         }
     }
+}
 
-    /// <summary>One that nobody trusts.</summary>
-    private static X509Certificate2 Certificate()
+/// <summary>A certificate that no one trusts, for one broker of a test.</summary>
+public static class TestCertificate
+{
+    public static SslStreamCertificateContext Create()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
         var now = DateTimeOffset.UtcNow;
-        return request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        return SslStreamCertificateContext.Create(certificate, additionalCertificates: null, offline: true);
     }
 }
