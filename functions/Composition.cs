@@ -54,7 +54,8 @@ public static class Composition
         services.AddSingleton<IObjectStore, MemoryObjectStore>();
         foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
         {
-            services.AddKeyedSingleton<IPayloads>(container, (provider, _) => new MemoryPayloads(provider.GetRequiredService<TimeProvider>()));
+            services.AddKeyedSingleton<IPayloads>(
+                container, (provider, _) => new MemoryPayloads(provider.GetRequiredService<TimeProvider>()));
         }
         foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue })
         {
@@ -80,11 +81,15 @@ public static class Composition
         services.AddSingleton(provider => new GuardedConnector(provider.GetRequiredService<AddressPolicy>()));
         services.AddSingleton<RestSink>();
         services.AddSingleton<ObjectStoreSink>();
-        services.AddSingleton(provider => new DeliveryPolicy { GiveUpAfter = provider.GetRequiredService<FunctionsSettings>().RouteGiveUpAfter });
+        services.AddSingleton(provider => new DeliveryPolicy
+        {
+            GiveUpAfter = provider.GetRequiredService<FunctionsSettings>().RouteGiveUpAfter,
+        });
         services.AddSingleton(provider => new DeadLetters(provider.GetRequiredKeyedService<IPayloads>(StorageNames.DeadLettersContainer)));
         services.AddSingleton<RouteEvents>();
         services.AddSingleton(Random.Shared);
-        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<DeliverFunction>(provider, Envelopes(provider, StorageNames.DeliveriesQueue)));
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<DeliverFunction>(
+            provider, Envelopes(provider, StorageNames.DeliveriesQueue)));
     }
 
     public static void AddEvents(this IServiceCollection services)
@@ -95,5 +100,6 @@ public static class Composition
     }
 
     private static EnvelopeQueue Envelopes(IServiceProvider provider, string queue) => new(
-        provider.GetRequiredKeyedService<IMessageQueue>(queue), provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer));
+        provider.GetRequiredKeyedService<IMessageQueue>(queue),
+        provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer));
 }

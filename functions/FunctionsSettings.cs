@@ -91,17 +91,21 @@ public sealed record FunctionsSettings
         }
 
         public TimeSpan Hours(string name, double preset) =>
-            double.TryParse(Optional(name) ?? "", NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var hours) && hours <= 24 * 7
-                ? TimeSpan.FromHours(hours)
-                : Optional(name) is null ? TimeSpan.FromHours(preset) : throw new SettingsException($"{name} is not a number of hours up to 168");
+            Optional(name) is not { } text
+                ? TimeSpan.FromHours(preset)
+                : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var hours) && hours <= 24 * 7
+                    ? TimeSpan.FromHours(hours)
+                    : throw new SettingsException($"{name} is not a number of hours up to 168");
 
         public int Port(string name) =>
-            int.TryParse(Required(name, "the port to listen on"), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= 65_535
+            int.TryParse(Required(name, "the port to listen on"), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+                && port <= 65_535
                 ? port
                 : throw new SettingsException($"{name} is not a port number");
 
         public Uri HttpUrl(string name) =>
-            Uri.TryCreate(Required(name, "an address such as http://broker:8080"), UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+            Uri.TryCreate(Required(name, "an address such as http://broker:8080"), UriKind.Absolute, out var url)
+                && url.Scheme is "http" or "https"
                 ? url
                 : throw new SettingsException($"{name} is not an http address");
 

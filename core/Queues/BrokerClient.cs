@@ -17,7 +17,9 @@ public enum BrokerAnswer
     HubNotReady,
     TooLarge,
 
-    /// <summary>No answer in time, or one that says "not now". Whether the message was taken is not known; its id makes a double harmless.</summary>
+    /// <summary>
+    /// No answer in time, or one that says "not now". Whether the message was taken is not known; its id makes a double harmless.
+    /// </summary>
     None,
 }
 
@@ -62,7 +64,8 @@ public sealed class BrokerClient : IDisposable
         try
         {
             using var request = PublishRequest(incoming);
-            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
+            using var response = await _http
+                .SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
             return response.StatusCode switch
             {
                 HttpStatusCode.OK or HttpStatusCode.Accepted or HttpStatusCode.NoContent => BrokerAnswer.Accepted,
@@ -83,7 +86,9 @@ public sealed class BrokerClient : IDisposable
         }
     }
 
-    /// <summary>Says that something of a hub has changed, so that the broker need not wait for its next look. Never throws; may be lost.</summary>
+    /// <summary>
+    /// Says that something of a hub has changed, so that the broker need not wait for its next look. Never throws; may be lost.
+    /// </summary>
     public async Task Nudge(Guid hubId, ChangedKind kind, Guid id)
     {
         using var limit = new CancellationTokenSource(NudgeTimeLimit);
@@ -94,7 +99,8 @@ public sealed class BrokerClient : IDisposable
             {
                 Content = new StringContent(change.ToJsonString(), Encoding.UTF8, "application/json"),
             };
-            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
+            using var response = await _http
+                .SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
         {

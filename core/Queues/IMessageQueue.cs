@@ -40,7 +40,9 @@ public interface IPayloads
     /// <summary>Quiet when there is none.</summary>
     Task Delete(string name, CancellationToken cancel = default);
 
-    /// <summary>Drops those last stored before <paramref name="before"/>: one payload serves several routes, so no reader may delete it.</summary>
+    /// <summary>
+    /// Drops those last stored before <paramref name="before"/>: one payload serves several routes, so no reader may delete it.
+    /// </summary>
     Task Trim(DateTimeOffset before, CancellationToken cancel = default);
 }
 

@@ -7,7 +7,7 @@ public enum IntakeOutcome
     /// <summary>The broker has it.</summary>
     Published,
 
-    /// <summary>The broker did not answer; the message stands on the <c>ingress</c> queue and is published when the broker is back.</summary>
+    /// <summary>The broker did not answer; the message stands on the <c>ingress</c> queue until the broker is back.</summary>
     Queued,
     TopicInvalid,
     UnknownHub,

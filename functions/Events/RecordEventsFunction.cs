@@ -15,7 +15,10 @@ public sealed class RecordEventsFunction(IRegistry registry, IEventLog events)
         if (envelope.Activity.Count > 0)
         {
             await registry.RecordActivity(
-                [.. envelope.Activity.Select(report => new DeviceActivity(envelope.HubId, report.DeviceId, report.IsConnected, report.LastActivityAt))],
+                [
+                    .. envelope.Activity.Select(report =>
+                        new DeviceActivity(envelope.HubId, report.DeviceId, report.IsConnected, report.LastActivityAt)),
+                ],
                 cancel);
         }
         if (envelope.Events.Count > 0)

@@ -17,7 +17,7 @@ public abstract record FunctionDefinition(string Name)
 /// Exactly one httpTrigger and one http output: only then the host passes requests through unchanged. Keys are not the host's business
 /// (anonymous): the management API has its own, networks have theirs.
 /// </summary>
-/// <param name="Route">An explicit prefix. Never a bare catch-all, which would let anyone post to the invocation path of another function.</param>
+/// <param name="Route">An explicit prefix; a bare catch-all would let anyone post to the invocation path of another function.</param>
 public sealed record HttpFunction(string Name, string Route, IReadOnlyList<string> Methods) : FunctionDefinition(Name)
 {
     private protected override IEnumerable<JsonNode> Bindings() =>
@@ -57,7 +57,8 @@ public sealed record QueueFunction(
 }
 
 /// <param name="Schedule">Six fields: second, minute, hour, day, month, weekday; UTC.</param>
-public sealed record TimerFunction(string Name, string Schedule, Func<IServiceProvider, CancellationToken, Task> Run) : FunctionDefinition(Name)
+public sealed record TimerFunction(string Name, string Schedule, Func<IServiceProvider, CancellationToken, Task> Run)
+    : FunctionDefinition(Name)
 {
     private protected override IEnumerable<JsonNode> Bindings() =>
     [

@@ -9,7 +9,7 @@ public static class FunctionFolders
     private const string FileName = "function.json";
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, NewLine = "\n" };
 
-    /// <summary>The folders of <paramref name="functions"/> and no others: one left over from a renamed function would still be loaded.</summary>
+    /// <summary>The folders of <paramref name="functions"/> and no others: one of a renamed function would still be loaded.</summary>
     public static void Write(string root, IReadOnlyList<FunctionDefinition> functions)
     {
         Directory.CreateDirectory(root);

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Primitives;
 
 namespace IotHub.Functions.Hosting;
 
-/// <summary>Puts the host's invocation id into the log scope, so that a line here is found from the invocation in the portal and back.</summary>
+/// <summary>Puts the host's invocation id into the log scope: a line here is found from the invocation in the portal, and back.</summary>
 public sealed class InvocationScope(RequestDelegate next, ILogger<InvocationScope> logger)
 {
     private const string Header = "X-Azure-Functions-InvocationId";
@@ -22,7 +22,7 @@ public sealed class InvocationScope(RequestDelegate next, ILogger<InvocationScop
     }
 
     /// <summary>
-    /// A caller's own header stays in front of the host's (forwarding mode), so the last one counts; and only a GUID is let into a log line.
+    /// A caller's own header stays in front of the host's (forwarding mode), so the last one counts; and only a GUID gets into a log line.
     /// </summary>
     private static Guid? InvocationId(StringValues values)
     {

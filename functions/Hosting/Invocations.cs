@@ -11,7 +11,7 @@ namespace IotHub.Functions.Hosting;
 /// </summary>
 public sealed partial class Invocations(IServiceProvider services, ILogger<Invocations> logger)
 {
-    /// <summary>Below <c>functionTimeout</c> of host.json (5 min): a slow function fails alone instead of taking the process with it.</summary>
+    /// <summary>Below <c>functionTimeout</c> of host.json (5 min): a slow function fails alone and does not take the process along.</summary>
     public static readonly TimeSpan TimeLimit = TimeSpan.FromMinutes(4);
 
     /// <summary>
@@ -63,7 +63,8 @@ public sealed partial class Invocations(IServiceProvider services, ILogger<Invoc
 
     private Task Run(FunctionDefinition function, JsonElement body, CancellationToken cancel) => function switch
     {
-        QueueFunction queue => queue.Run(services, InvocationBody.QueueMessage(InvocationBody.Data(body, QueueFunction.BindingName)), cancel),
+        QueueFunction queue => queue.Run(
+            services, InvocationBody.QueueMessage(InvocationBody.Data(body, QueueFunction.BindingName)), cancel),
         TimerFunction timer => timer.Run(services, cancel),
         _ => throw new ArgumentException($"{function.Name} is not invoked with a JSON body", nameof(function)),
     };

@@ -19,7 +19,7 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
     /// <summary>Headers with which a sender may fix the message id, so that its own repeats count once.</summary>
     private static readonly string[] IdHeaders = ["X-Message-Id", "Idempotency-Key"];
 
-    /// <summary>Once the body is here the message is ours to place; this ends a storage that does not answer, not the sender's patience.</summary>
+    /// <summary>Once the body is here the message is ours to place, whether the sender waits or not; but not for ever.</summary>
     private static readonly TimeSpan PlacingTimeLimit = TimeSpan.FromSeconds(30);
 
     /// <param name="entrance">The type of network that may post here.</param>
@@ -85,7 +85,9 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
         if (values.Count != 1 || values[0] is not { Length: > 0 } raw)
         {
             refusal = IngestAnswer.InvalidArgument(
-                TopicHeader, values.Count > 1 ? "constraint" : "required", $"the header {TopicHeader} must name the topic to publish on, once");
+                TopicHeader,
+                values.Count > 1 ? "constraint" : "required",
+                $"the header {TopicHeader} must name the topic to publish on, once");
         }
         else if (Utf8Header.Decode(raw) is not { } topic)
         {
@@ -171,7 +173,7 @@ public sealed partial class Ingest(IRegistry registry, MessageIntake intake, Tim
         public static partial void Queued(ILogger logger, Guid messageId, Guid hubId);
 
         [LoggerMessage(3, LogLevel.Error,
-            "neither the broker nor the ingress queue took message {MessageId} of hub {HubId}: check IOTHUB_BROKER_URL and the storage account")]
+            "neither the broker nor the ingress queue took message {MessageId} of hub {HubId}: check IOTHUB_BROKER_URL and the account")]
         public static partial void NotPlaced(ILogger logger, Guid messageId, Guid hubId);
     }
 }

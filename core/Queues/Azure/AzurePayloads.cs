@@ -85,7 +85,8 @@ public sealed class AzurePayloads : IPayloads
                 }
             }
         }
-        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound || e.ErrorCode == BlobErrorCode.ConditionNotMet)
+        catch (RequestFailedException e)
+            when (e.ErrorCode == BlobErrorCode.ContainerNotFound || e.ErrorCode == BlobErrorCode.ConditionNotMet)
         {
             // Nothing was ever stored, or one is new again; the next run does the rest.
         }

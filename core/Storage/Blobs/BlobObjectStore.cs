@@ -12,7 +12,8 @@ public sealed class BlobObjectStore(BlobServiceClient service) : IObjectStore
         try
         {
             var found = (await Blob(bucket, key).GetPropertiesAsync(cancellationToken: cancel)).Value;
-            return new StoredObject(found.ETag.ToString(), new Dictionary<string, string>(found.Metadata, StringComparer.OrdinalIgnoreCase));
+            var metadata = new Dictionary<string, string>(found.Metadata, StringComparer.OrdinalIgnoreCase);
+            return new StoredObject(found.ETag.ToString(), metadata);
         }
         catch (RequestFailedException e) when (e.Status == 404)
         {
@@ -82,7 +83,8 @@ public sealed class BlobObjectStore(BlobServiceClient service) : IObjectStore
         {
             throw new ObjectStoreException(e.Status, e.ErrorCode ?? "", e.GetRawResponse()?.ClientRequestId ?? "", e);
         }
-        catch (Exception e) when (e is AggregateException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e)
+            when (e is AggregateException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             throw new ObjectStoreException(0, "no answer", "", e);
         }

@@ -23,7 +23,8 @@ public sealed class MemoryEventLog : IEventLog
         {
             return Task.FromResult<IReadOnlyList<HubEvent>>(
             [
-                .. _events.Where(at => at.Key.HubId == hubId).Select(at => at.Value).OrderByDescending(happened => happened.Time).Take(maximum),
+                .. _events.Where(at => at.Key.HubId == hubId).Select(at => at.Value)
+                    .OrderByDescending(happened => happened.Time).Take(maximum),
             ]);
         }
     }

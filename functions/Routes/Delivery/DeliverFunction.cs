@@ -85,7 +85,8 @@ public sealed partial class DeliverFunction(
     {
         RouteType.Rest => rest.Deliver(route, message, cancel),
         RouteType.S3 => objects.Deliver(route, message, cancel),
-        _ => Task.FromResult(DeliveryOutcome.Impossible("failed to connect to database. Error 0A000: database routes are not supported yet")),
+        _ => Task.FromResult(DeliveryOutcome.Impossible(
+            "failed to connect to database. Error 0A000: database routes are not supported yet")),
     };
 
     private async Task GiveUp(

@@ -1,135 +1,130 @@
+using IotHub.Broker;
 using IotHub.Harness.Mqtt;
 using Xunit;
 
 namespace IotHub.Conformance.V5;
 
-/// <summary>Section 4.9: flow control.</summary>
-public sealed class FlowControlTests : Conversation
+/// <summary>Section 3.3.4, Receive Maximum in both directions.</summary>
+public sealed class FlowControlTests
 {
     [Theory]
     [InlineData(1)]
-    [InlineData(3)]
-    [Statement("MQTT-4.9.0-1", "MQTT-4.9.0-2")]
-    public async Task No_more_than_Receive_Maximum_deliveries_are_open_at_once(ushort maximum)
+    [InlineData(2)]
+    [Statement("MQTT-3.3.4-7", "U5-13")]
+    public async Task One_open_publish_more_than_the_servers_receive_maximum_ends_the_connection(ushort maximum)
     {
-        var subscriber = await Resume("sub", 5, maximum);
-        await subscriber.Subscribe("t", 2);
-        var publisher = await Connect("pub", 5);
-        for (ushort i = 1; i <= 10; i++)
+        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = maximum });
+        await using var client = await broker.Connect("c");
+        Assert.Equal(maximum, ReceivedAnswer.Read(client.ConnAck).Properties.Number(0x21));
+        for (ushort id = 1; id <= maximum; id++)
         {
-            await publisher.Publish("t", $"{i}", (byte)(1 + (i & 1)), i);
+            Assert.Equal(0x50, (await client.Ask(Packet.Publish("t", "", 2, id))).FirstByte);
         }
-        var open = await subscriber.Receive(maximum);
-        await subscriber.ExpectNothing();
-
-        // A PUBREC alone frees no place, what ends an exchange does.
-        await subscriber.Send(Packet.Ack(5, open[0].Id));
-        await subscriber.Expect(Packet.Ack(6, open[0].Id));
-        await subscriber.ExpectNothing();
-        await subscriber.Send(Packet.Ack(7, open[0].Id));
-        Assert.Equal($"{maximum + 1}", (await subscriber.NextPublish()).Payload);
-        await subscriber.ExpectNothing();
-
-        // The quota starts full on a new connection, and what is sent again counts.
-        await Cut(subscriber);
-        subscriber = await Resume("sub", 5, maximum);
-        var again = await subscriber.Receive(maximum);
-        Assert.All(again, r => Assert.True(r.Dup));
-        await subscriber.ExpectNothing();
-        await Cut(subscriber);
-        subscriber = await Resume("sub", 5, 100);
-        Assert.Equal(Enumerable.Range(2, 9).Select(i => $"{i}"), await subscriber.Payloads(9));
-        await subscriber.ExpectNothing();
+        // Closing one makes room for one.
+        Assert.Equal(0, (await client.Ask(Packet.Ack(6, 1))).Code);
+        Assert.Equal(0x50, (await client.Ask(Packet.Publish("t", "", 2, 100))).FirstByte);
+        await client.Send(Packet.Publish("t", "", 2, 101));
+        await client.ExpectDisconnect(0x93);
     }
 
     [Fact]
-    [Statement("MQTT-4.9.0-2")]
-    public async Task A_failing_PUBREC_frees_its_place()
+    [Statement("MQTT-3.3.4-7")]
+    public async Task The_quota_begins_anew_with_each_connection()
     {
-        var subscriber = await Resume("sub", 5, 1);
-        await subscriber.Subscribe("t", 2);
-        var publisher = await Connect("pub", 5);
-        await publisher.Publish("t", "one", 2);
-        await publisher.Publish("t", "two", 2);
-        await subscriber.Send(Packet.Ack(5, (await subscriber.NextPublish()).Id, 0x97));
-        Assert.Equal("two", (await subscriber.NextPublish()).Payload);
-    }
-
-    [Fact]
-    [Statement("MQTT-4.9.0-1")]
-    public async Task Without_Receive_Maximum_deliveries_flow()
-    {
-        var subscriber = await Connect("sub", 5);
-        await subscriber.Subscribe("t", 1);
-        var publisher = await Connect("pub", 5);
-        for (ushort i = 1; i <= 1000; i++)
+        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = 2 });
+        await using var client = await broker.Connect(Steps.Lasting("c"));
+        await client.Ask(Packet.Publish("t", "", 2, 1));
+        await client.Ask(Packet.Publish("t", "", 2, 2));
+        await broker.CutOff(client, "c");
+        await using var back = await broker.Connect(Steps.Lasting("c"));
+        Assert.Equal(0x50, (await back.Ask(Packet.Publish("t", "", 2, 3))).FirstByte);
+        Assert.Equal(0x50, (await back.Ask(Packet.Publish("t", "", 2, 4))).FirstByte);
+        foreach (ushort id in new[] { 1, 2, 3, 4 })
         {
-            await publisher.Publish("t", $"{i}", 1, i);
+            Assert.Equal(0, (await back.Ask(Packet.Ack(6, id))).Code);
         }
-        Assert.Equal(1000, (await subscriber.Receive(1000)).Select(r => r.Id).Distinct().Count());
     }
 
     [Fact]
-    [Statement("MQTT-4.9.0-3")]
-    public async Task With_nothing_left_of_the_quota_everything_else_is_answered()
+    [Statement("MQTT-3.3.4-9")]
+    public async Task A_full_window_holds_back_QoS_1_until_each_acknowledgement()
     {
-        var client = await Resume("c", 5, 1);
+        await using var broker = TestBroker.Start();
+        await using var publisher = await broker.Connect("pub");
+        await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)2) });
         await client.Subscribe("t", 1);
-        await client.Send(Packet.Publish("x", "x", 2, 5));
-        await client.ExpectAck(5, 5);
-        var publisher = await Connect("pub", 5);
-        await publisher.Publish("t", "one", 1);
-        await publisher.Publish("t", "two", 1);
-        await client.NextPublish();
+        for (var i = 1; i <= 5; i++)
+        {
+            await publisher.PublishAcked("t", $"{i}");
+        }
+        var open = new Queue<ushort>([(await client.NextPublish()).Id, (await client.NextPublish()).Id]);
+        for (var i = 3; i <= 5; i++)
+        {
+            await client.ExpectNothing();
+            await client.Send(Packet.Ack(4, open.Dequeue()));
+            var next = await client.NextPublish();
+            Assert.Equal($"{i}", next.Payload);
+            open.Enqueue(next.Id);
+        }
         await client.ExpectNothing();
-        await client.Send("62 02 0005");
-        await client.Expect("70 02 0005");
-        Assert.Equal([0], await client.SubscribeTo(("other", 0)));
-        Assert.Equal([0x00], await client.UnsubscribeFrom("other"));
-        await client.Publish("y", "y", 1, 6);
-        await publisher.Publish("t", "quality 0 is not counted", 0);
-        Assert.Equal(0, (await client.NextPublish()).Qos);
     }
 
     [Fact]
-    [Statement("MQTT-4.9.0-3", "MQTT-4.4.0-1")]
-    public async Task After_a_resume_PUBRELs_do_not_wait_for_the_quota()
+    [Statement("MQTT-3.3.4-9")]
+    public async Task A_window_is_freed_by_PUBCOMP_and_by_a_failing_PUBREC_but_not_by_another()
     {
-        var client = await Resume("c", 5, 10);
+        await using var broker = TestBroker.Start();
+        await using var publisher = await broker.Connect("pub");
+        await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
         await client.Subscribe("t", 2);
-        var publisher = await Connect("pub", 5);
         for (ushort i = 1; i <= 3; i++)
         {
-            await publisher.Publish("t", $"{i}", 2, i);
+            await publisher.Ask(Packet.Publish("t", $"{i}", 2, i));
         }
-        var open = await client.Receive(3);
-        await client.Send(Packet.Ack(5, open[1].Id));
-        await client.Expect(Packet.Ack(6, open[1].Id));
-        await Cut(client);
-        client = await Resume("c", 5, 1);
-        Assert.Equal("1", (await client.NextPublish()).Payload);
-        await client.Expect(Packet.Ack(6, open[1].Id));
+        var first = await client.Receives("1");
+        await client.Send(Packet.Ack(5, first.Id));
+        await client.Expect(Packet.Ack(6, first.Id));
         await client.ExpectNothing();
+        await client.Send(Packet.Ack(7, first.Id));
+        var second = await client.Receives("2");
+        await client.Send(Packet.Ack(5, second.Id, 0x80));
+        await client.Receives("3");
     }
 
     [Fact]
-    [Statement("MQTT-4.9.0-2")]
-    public async Task Exchanges_of_an_earlier_connection_do_not_count_against_the_servers_Receive_Maximum()
+    [Statement("MQTT-3.3.4-10")]
+    public async Task A_full_window_holds_back_nothing_else()
     {
-        await using var broker = TestBroker.Start(new Broker.BrokerLimits { ReceiveMaximum = 2 });
-        var options = new ConnectOptions { ClientId = "c", CleanStart = false, Properties = Packet.Property(0x11, 100u) };
-        await using (var client = await broker.Connect(options))
-        {
-            await client.Send(Packet.Publish("t", "x", 2, 1), Packet.Publish("t", "x", 2, 2));
-            await client.ExpectAck(5, 1);
-            await client.ExpectAck(5, 2);
-        }
-        await broker.Offline("c");
-        await using var back = await broker.Connect(options);
-        await back.Send(Packet.Publish("t", "x", 2, 3), Packet.Publish("t", "x", 2, 4));
-        await back.ExpectAck(5, 3);
-        await back.ExpectAck(5, 4);
-        await back.Send(Packet.Publish("t", "x", 2, 5));
-        await back.ExpectDisconnect(0x93);
+        await using var broker = TestBroker.Start();
+        await using var publisher = await broker.Connect("pub");
+        await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
+        await client.Subscribe("t", 1);
+        await publisher.PublishAcked("t", "open");
+        await publisher.PublishAcked("t", "held back");
+        await client.NextPublish();
+        await client.ExpectNothing();
+        Assert.Equal(0x90, (await client.Ask(Packet.Subscribe(1, true, 0, ("other", 0)))).FirstByte);
+        Assert.Equal(0x40, (await client.Ask(Packet.Publish("nobody", "", 1, 2))).FirstByte);
+        await publisher.PublishSettled("other", "QoS 0");
+        await client.Receives("QoS 0");
+    }
+
+    [Fact]
+    [Statement("U5-22")]
+    public async Task Acknowledgements_of_nothing_do_not_widen_the_window()
+    {
+        await using var broker = TestBroker.Start();
+        await using var publisher = await broker.Connect("pub");
+        await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
+        await client.Subscribe("t", 1);
+        await client.Send(Packet.Ack(4, 77), Packet.Ack(7, 78), Packet.Ack(4, 79));
+        await client.ExpectNothing();
+        await publisher.PublishAcked("t", "1");
+        await publisher.PublishAcked("t", "2");
+        var first = await client.NextPublish();
+        await client.Send(Packet.Ack(7, first.Id), Packet.Ack(4, 99));
+        await client.ExpectNothing();
+        await client.Send(Packet.Ack(4, first.Id));
+        await client.Receives("2");
     }
 }

@@ -99,7 +99,8 @@ public sealed class WebSocketTests : IAsyncLifetime
         var received = new List<byte>();
         var status = await Closed(socket, received);
         Assert.Equal(WebSocketCloseStatus.NormalClosure, status);
-        Assert.Contains("E0 02 8B 00", Hex.Write([.. received]).Replace("E0 01 8B", "E0 02 8B 00", StringComparison.Ordinal), StringComparison.Ordinal);
+        // DISCONNECT 0x8B, with a reason string or without.
+        Assert.Matches("E0 .. 8B", Hex.Write([.. received]));
     }
 
     [Fact]

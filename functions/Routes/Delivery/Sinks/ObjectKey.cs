@@ -11,8 +11,8 @@ public static class ObjectKey
         Join(Join(prefix, topic), Timestamp(receivedAt, extraNanoseconds));
 
     /// <summary>
-    /// Go's layout <c>2006-01-02T15:04:05.999999999Z</c>: up to nine digits of a second, without trailing zeros. Ours come from ticks of 100 ns;
-    /// <paramref name="extraNanoseconds"/> (0 to 99) tells messages of one tick apart.
+    /// Go's layout <c>2006-01-02T15:04:05.999999999Z</c>: up to nine digits of a second, without trailing zeros. Ours come from ticks
+    /// of 100 ns; <paramref name="extraNanoseconds"/> (0 to 99) tells messages of one tick apart.
     /// </summary>
     public static string Timestamp(DateTimeOffset at, int extraNanoseconds)
     {

@@ -6,8 +6,8 @@ using IotHub.Core.Storage;
 namespace IotHub.Functions.Routes.Delivery.Sinks;
 
 /// <summary>
-/// Writes messages as objects: <c>per_topic</c> one object per topic that holds the newest message, <c>per_message</c> one object each. Each
-/// object carries the message's id and time, so that a repeat writes nothing twice and an old message never replaces a newer one.
+/// Writes messages as objects: <c>per_topic</c> one object per topic that holds the newest message, <c>per_message</c> one object each.
+/// Each object carries the message's id and time, so that a repeat writes nothing twice and an old message never replaces a newer one.
 /// </summary>
 public sealed class ObjectStoreSink(IObjectStore store) : ISink
 {

@@ -23,7 +23,8 @@ public sealed partial class RestSink(
     /// <summary>Set by us, or by the connection: a route's own value would break one or the other.</summary>
     private static readonly HashSet<string> NotForRoutes = new(StringComparer.OrdinalIgnoreCase)
     {
-        TopicHeader, RetainHeader, "Idempotency-Key", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect", "TE", "Trailer",
+        TopicHeader, RetainHeader, "Idempotency-Key",
+        "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect", "TE", "Trailer",
     };
 
     private readonly HttpClient _http = connector.NewHttpClient();
@@ -110,7 +111,8 @@ public sealed partial class RestSink(
         _ => null,
     };
 
-    private async Task<DeliveryOutcome> PublishReply(Route route, DeviceMessage message, HttpResponseMessage response, CancellationToken cancel)
+    private async Task<DeliveryOutcome> PublishReply(
+        Route route, DeviceMessage message, HttpResponseMessage response, CancellationToken cancel)
     {
         if (!response.Headers.TryGetValues(TopicHeader, out var topics))
         {
