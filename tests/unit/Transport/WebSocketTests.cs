@@ -99,8 +99,9 @@ public sealed class WebSocketTests : IAsyncLifetime
         var received = new List<byte>();
         var status = await Closed(socket, received);
         Assert.Equal(WebSocketCloseStatus.NormalClosure, status);
-        // DISCONNECT 0x8B, with a reason string or without.
-        Assert.Matches("E0 .. 8B", Hex.Write([.. received]));
+        // DISCONNECT, server shutting down; what follows the code may differ.
+        var disconnect = received.IndexOf(0xE0);
+        Assert.Equal(0x8B, received[disconnect + 2]);
     }
 
     [Fact]
