@@ -58,15 +58,23 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var logger = logging.CreateLogger<BrokerHost>();
         var limits = new BridgeLimits();
         var storage = options.Standalone ? null : StorageBridge.Create(options, settings, limits, clock, logging);
+        var credentials = options.ScramCredentialsFile is { } credentialsFile ? ScramCommand.ReadFile(credentialsFile) : null;
+        var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
         var broker = new MqttBroker(
-            options.Standalone ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? (IAuthenticator)new AnonymousAuthenticator(),
-            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock);
+            options.Standalone ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? standalone,
+            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
+        {
+            EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
+        };
         var host = new BrokerHost(broker, storage, clock, logger);
         try
         {
             if (storage is null)
             {
-                Log.Standalone(logger, options.Bind);
+                if (credentials is null)
+                {
+                    Log.Standalone(logger, options.Bind);
+                }
                 broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));
                 if (options.SysIntervalSeconds > 0)
                 {

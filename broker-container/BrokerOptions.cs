@@ -23,6 +23,9 @@ public sealed record BrokerOptions
           --data DIR            folder for the broker's data (made; sessions and retained messages live in memory so far)
           --standalone          no registry and no queues: everyone may connect and do everything
           --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
+          --scram-credentials FILE
+                                stand-alone: only who proves a name by SCRAM-SHA-256 (MQTT 5) comes in; lines are made by
+                                "IotHub.Broker scram-credential NAME", which reads the password from its input
           --log-level LEVEL     trace, debug, information (default), warning, error, critical or none
           --help                this text
         settings (environment): AzureWebJobsStorage or AzureWebJobsStorage__accountName, IOTHUB_BROKER_KEY, IOTHUB_EVENTS_LAYOUT
@@ -41,6 +44,9 @@ public sealed record BrokerOptions
 
     /// <summary>Seconds between figures under $SYS; 0 for none.</summary>
     public int SysIntervalSeconds { get; init; }
+
+    /// <summary>Names and keys of those who may come in; null lets everyone in.</summary>
+    public string? ScramCredentialsFile { get; init; }
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
     public bool Help { get; init; }
 
@@ -64,6 +70,7 @@ public sealed record BrokerOptions
                 "--data" => options with { DataFolder = Value() },
                 "--standalone" => options with { Standalone = true },
                 "--sys-interval" => options with { SysIntervalSeconds = Seconds(name, Value()) },
+                "--scram-credentials" => options with { ScramCredentialsFile = Value() },
                 "--log-level" => options with { LogLevel = Level(Value()) },
                 "--help" or "-h" => options with { Help = true },
                 _ => throw new StartException($"unknown option {name}: --help lists them all"),
@@ -84,6 +91,10 @@ public sealed record BrokerOptions
         if (SysIntervalSeconds > 0 && !Standalone)
         {
             throw new StartException("--sys-interval goes with --standalone only");
+        }
+        if (ScramCredentialsFile is not null && !Standalone)
+        {
+            throw new StartException("--scram-credentials goes with --standalone only: otherwise devices are known from the registry");
         }
         var fixedPorts = new[] { Port, TlsPort, WsPort, WssPort, InternalPort }.Where(port => port > 0).ToList();
         var twice = fixedPorts.GroupBy(port => port).FirstOrDefault(same => same.Count() > 1);

@@ -54,8 +54,7 @@ public sealed partial class Connection
                 MqttException.Protocol("a second CONNECT [MQTT-3.1.0-2]");
                 break;
             case PacketType.Auth when IsV5:
-                Protocol.Packets.Auth.Read(frame.FirstByte, frame.Body);
-                MqttException.Protocol("AUTH without an authentication method in CONNECT [MQTT-4.12.0-7]");
+                HandleAuth(Protocol.Packets.Auth.Read(frame.FirstByte, frame.Body));
                 break;
             case PacketType.ConnAck or PacketType.SubAck or PacketType.UnsubAck or PacketType.PingResp:
                 MqttException.Protocol($"{frame.Type} from a client");

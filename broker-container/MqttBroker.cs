@@ -34,6 +34,9 @@ public sealed class MqttBroker : IBrokerControl
     public BrokerLimits Limits { get; }
     public IAuthenticator Authenticator { get; }
     public IOutboundBridge Outbound { get; }
+
+    /// <summary>The method of several steps that clients may ask for in CONNECT; null for none.</summary>
+    public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
     public BufferPool Buffers { get; } = new();
     public ulong HashSeed { get; }
@@ -127,7 +130,7 @@ public sealed class MqttBroker : IBrokerControl
         lock (_waitingGate)
         {
             late = [.. _waiting.Where(c => Time.GetElapsedTime(c.AcceptedAt).TotalMilliseconds
-                > (c.Phase == ConnectionPhase.AwaitingConnect ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
+                > (c.Phase is ConnectionPhase.AwaitingConnect or ConnectionPhase.ExchangingAuthentication ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
                 && c.Phase != ConnectionPhase.Authenticating)];
         }
         foreach (var connection in late)
