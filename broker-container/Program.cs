@@ -9,6 +9,10 @@ const int Failed = 1;
 const string InlineCompletions = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";
 Environment.SetEnvironmentVariable(InlineCompletions, Environment.GetEnvironmentVariable(InlineCompletions) ?? "1");
 
+if (args is [ScramCommand.Name, ..])
+{
+    return ScramCommand.Run(args[1..], Console.In, Console.Out, Console.Error);
+}
 BrokerOptions options;
 try
 {

@@ -22,6 +22,8 @@ public sealed class LocalHub : IAsyncDisposable
     private readonly Action<string> _progress;
     private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(10) };
     private readonly Lock _gate = new();
+    private Func<Child>? _startAzurite;
+    private StartCommand? _brokerCommand;
     private Child? _azurite;
     private Child? _broker;
     private IFunctionApp? _functions;
@@ -70,17 +72,62 @@ public sealed class LocalHub : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until <paramref name="stop"/>; a child that dies before is the exception.</summary>
-    public async Task Run(CancellationToken stop)
+    /// <summary>
+    /// Waits until <paramref name="stop"/>. Azurite or a broker that dies is started again, on the same ports with the same data; one that
+    /// dies too often is the exception. The function app has a host of its own that does this.
+    /// </summary>
+    /// <param name="warn">Told a sentence about each child that died and is started again.</param>
+    public async Task Run(Action<string> warn, CancellationToken stop)
     {
         var stopped = Task.Delay(Timeout.InfiniteTimeSpan, _time, stop);
-        var brokerEnded = _broker?.Exited ?? stopped;
-        var first = await Task.WhenAny(stopped, _azurite!.Exited, brokerEnded, _functions!.Ended);
-        if (first == stopped || stop.IsCancellationRequested)
+        var deaths = new Deaths(_time);
+        while (true)
         {
-            return;
+            var first = await Task.WhenAny(stopped, _azurite!.Exited, _broker?.Exited ?? stopped, _functions!.Ended);
+            if (first == stopped || stop.IsCancellationRequested)
+            {
+                return;
+            }
+            if (first == _functions.Ended)
+            {
+                throw await _functions.Ended;
+            }
+            var dead = first == _azurite.Exited ? _azurite : _broker!;
+            var death = dead.Death();
+            if (deaths.AreTooMany(dead.Name))
+            {
+                throw death;
+            }
+            warn($"{death.Message.TrimEnd('.')}; it is started again.");
+            await Replace(dead, stop);
         }
-        throw first == _azurite.Exited ? _azurite.Death() : first == _functions.Ended ? await _functions.Ended : _broker!.Death();
+    }
+
+    private async Task Replace(Child dead, CancellationToken stop)
+    {
+        await dead.Stop(TimeSpan.Zero);
+        dead.Dispose();
+        dead.Log.Dispose();
+        if (dead == _azurite)
+        {
+            _azurite = _startAzurite!();
+            await Storage.UntilReady(_azurite, _ports, _http, stop);
+        }
+        else
+        {
+            await BrokerProgram.Start(_brokerCommand!, _data, _ports, _http, _guard, child => _broker = child, stop);
+        }
+        lock (_gate)
+        {
+            if (_endpoints is not null)
+            {
+                _endpoints = _endpoints with
+                {
+                    Pids = _endpoints.Pids with { Azurite = _azurite!.ProcessId, Broker = _broker?.ProcessId ?? 0 },
+                };
+                _data.Write(_endpoints);
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -117,7 +164,8 @@ public sealed class LocalHub : IAsyncDisposable
         await NodePackages.Install(_checkout.AzuriteFolder, Path.Combine(_data.Logs, "npm.log"), _progress, _guard, cancel);
 
         _progress("starting Azurite");
-        _azurite = Storage.Start(node, _checkout.AzuriteFolder, _data, _ports, _guard);
+        _startAzurite = () => Storage.Start(node, _checkout.AzuriteFolder, _data, _ports, _guard);
+        _azurite = _startAzurite();
         await Storage.UntilReady(_azurite, _ports, _http, cancel);
 
         var isNew = credentials is null;
@@ -130,6 +178,7 @@ public sealed class LocalHub : IAsyncDisposable
             _data.Write(credentials);
         }
         var broker = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
+        _brokerCommand = broker;
         await StartApplications(options, broker, settings, cancel);
         credentials = await WithWorkingKey(credentials, settings, cancel);
         _functions!.ProcessChanged += HandlerChanged;

@@ -188,7 +188,11 @@ public sealed class RestDeliveryTests
         Assert.Equal(["bad", "bad", "bad", "bad", "good"], target.Received.Select(request => request.Header("X-Mqtt-Topic")));
         var letter = new DeadLetter
         {
-            HubId = route.HubId, RouteId = route.Id, Reason = "", Attempts = 0, GivenUpAt = default,
+            HubId = route.HubId,
+            RouteId = route.Id,
+            Reason = "",
+            Attempts = 0,
+            GivenUpAt = default,
             Message = new EnvelopeMessage { Id = bad.Id, Topic = bad.Topic, ReceivedAt = bad.ReceivedAt },
         };
         var stored = EnvelopeJson.Read<DeadLetter>((await functions.DeadLetters.Get(DeadLetters.NameOf(letter), 10_000))!);

@@ -38,10 +38,17 @@ public sealed class FuzzTests
     {
         var covered = new Dictionary<PacketType, string>
         {
-            [PacketType.Connect] = "connect", [PacketType.Publish] = "publish", [PacketType.PubAck] = "acknowledgement",
-            [PacketType.PubRec] = "acknowledgement", [PacketType.PubRel] = "acknowledgement", [PacketType.PubComp] = "acknowledgement",
-            [PacketType.Subscribe] = "subscribe", [PacketType.Unsubscribe] = "unsubscribe", [PacketType.PingReq] = "conversation",
-            [PacketType.Disconnect] = "disconnect", [PacketType.Auth] = "auth",
+            [PacketType.Connect] = "connect",
+            [PacketType.Publish] = "publish",
+            [PacketType.PubAck] = "acknowledgement",
+            [PacketType.PubRec] = "acknowledgement",
+            [PacketType.PubRel] = "acknowledgement",
+            [PacketType.PubComp] = "acknowledgement",
+            [PacketType.Subscribe] = "subscribe",
+            [PacketType.Unsubscribe] = "unsubscribe",
+            [PacketType.PingReq] = "conversation",
+            [PacketType.Disconnect] = "disconnect",
+            [PacketType.Auth] = "auth",
         };
         PacketType[] fromServer = [PacketType.ConnAck, PacketType.SubAck, PacketType.UnsubAck, PacketType.PingResp];
         Assert.Equal(Enum.GetValues<PacketType>().Except(fromServer).Order(), covered.Keys.Order());
