@@ -159,7 +159,8 @@ public sealed partial class BrokerHost : IAsyncDisposable
         if (options.InternalPort is { } internalPort)
         {
             _internal = await ListenHttp(options.Bind, () => InternalEndpoint.Start(
-                new IPEndPoint(options.Bind, internalPort), _storage?.Inbound, _storage?.Feed, WhyNotServing, settings.BrokerKey, limits, logging));
+                new IPEndPoint(options.Bind, internalPort), _storage?.Inbound, _storage?.Feed, WhyNotServing, settings.BrokerKey, limits,
+                logging));
         }
         Ports = new BrokerPorts(
             port, tls, options.WsPort is null ? null : _webSockets!.Ports[0], options.WssPort is null ? null : _webSockets!.Ports[^1],

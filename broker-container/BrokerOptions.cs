@@ -3,7 +3,7 @@ using System.Net;
 
 namespace IotHub.Broker;
 
-/// <summary>The command line or a setting is wrong, or what it asks for cannot be had. The message is one sentence for the operator.</summary>
+/// <summary>The command line or a setting is wrong, or cannot be had. The message is one sentence for the operator.</summary>
 public sealed class StartException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>What the command line says: where to listen, and how. Port 0 takes a free one, null none.</summary>
@@ -73,7 +73,8 @@ public sealed record BrokerOptions
     {
         if ((TlsPort ?? WssPort) is not null && CertificateFile is null)
         {
-            throw new StartException($"{(TlsPort is null ? "--wss-port" : "--tls-port")} needs a certificate: give --cert FILE and --key FILE");
+            var option = TlsPort is null ? "--wss-port" : "--tls-port";
+            throw new StartException($"{option} needs a certificate: give --cert FILE and --key FILE");
         }
         var fixedPorts = new[] { Port, TlsPort, WsPort, WssPort, InternalPort }.Where(port => port > 0).ToList();
         var twice = fixedPorts.GroupBy(port => port).FirstOrDefault(same => same.Count() > 1);
@@ -89,7 +90,8 @@ public sealed record BrokerOptions
             ? port
             : throw new StartException($"{name}: \"{text}\" is not a port (0 to 65535)");
 
-    private static LogLevel Level(string text) => Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)
+    private static LogLevel Level(string text) =>
+        Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)
         ? level
         : throw new StartException($"--log-level: \"{text}\" is not one of trace, debug, information, warning, error, critical, none");
 }

@@ -5,8 +5,9 @@ using IotHub.Core.Messages;
 namespace IotHub.Broker.Auth;
 
 /// <summary>
-/// Fills <c>{{ hub.name }}</c>, <c>{{ hub.id }}</c>, <c>{{ device.name }}</c> and <c>{{ device.id }}</c> into message filters. An entry that
-/// cannot be read never widens what a device may do: it is left out of what is accepted, and where it was to be rejected nothing is allowed.
+/// Fills <c>{{ hub.name }}</c>, <c>{{ hub.id }}</c>, <c>{{ device.name }}</c> and <c>{{ device.id }}</c> into message filters. An entry
+/// that cannot be read never widens what a device may do: it is left out of what is accepted, and where it was to be rejected nothing is
+/// allowed.
 /// </summary>
 internal static class FilterTemplates
 {

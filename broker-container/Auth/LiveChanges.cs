@@ -15,7 +15,7 @@ public sealed class LiveChanges(TimeProvider clock, bool severityFirst)
 
     private IBrokerControl Control => _control ?? throw new InvalidOperationException("the broker is not attached yet");
 
-    /// <summary>Joins the broker, which is made after those that its authenticator needs. Before the first reading of the registry.</summary>
+    /// <summary>Joins the broker, which is made after those that its authenticator needs. Before the registry is first read.</summary>
     public void Attach(IBrokerControl control, HubDirectory directory)
     {
         _rememberedDevicesOf = directory.RememberedDevicesOf;
@@ -138,7 +138,8 @@ public sealed class LiveChanges(TimeProvider clock, bool severityFirst)
     }
 
     /// <summary>Several connections are a matter of dedicated plans.</summary>
-    internal static bool MayConnectTwice(HubEntry hub, Device device) => device.AllowMultipleConnections && hub.Hub.Plan != ProductPlan.PlanShared;
+    internal static bool MayConnectTwice(HubEntry hub, Device device) =>
+        device.AllowMultipleConnections && hub.Hub.Plan != ProductPlan.PlanShared;
 
     private void End(Guid hubId, Guid deviceId, string because, bool dropSessions) => Control.DisconnectDevice(
         hubId, deviceId, ReasonCode.AdministrativeAction, HubEvents.OfDevice(deviceId, because, clock), dropSessions);

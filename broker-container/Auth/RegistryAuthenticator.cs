@@ -54,7 +54,8 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
         {
             if (!cancel.IsCancellationRequested)
             {
-                Log.NoAnswer(_logger, e.Message, e is RegistryUnavailableException or OperationCanceledException or TimeoutException ? null : e);
+                var isExpected = e is RegistryUnavailableException or OperationCanceledException or TimeoutException;
+                Log.NoAnswer(_logger, e.Message, isExpected ? null : e);
             }
             return TryLater;
         }

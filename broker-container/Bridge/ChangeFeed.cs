@@ -21,7 +21,7 @@ public sealed partial class ChangeFeed
     private readonly Dictionary<Thing, Pending> _pending = [];
     private readonly PriorityQueue<(Thing Thing, Pending Pending), DateTimeOffset> _due = new();
     private readonly Dictionary<string, DateTimeOffset> _seen = [];
-    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(1);
     private DateTimeOffset _since;
     private bool _feedFails;
     private bool _looksFail;
@@ -258,7 +258,8 @@ public sealed partial class ChangeFeed
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "The change feed cannot be read: {Reason}. New connections are put off after {Seconds} s of it")]
+        [LoggerMessage(1, LogLevel.Warning,
+            "The change feed cannot be read: {Reason}. New connections are put off after {Seconds} s of it")]
         public static partial void FeedFails(ILogger logger, string reason, double seconds);
 
         [LoggerMessage(2, LogLevel.Information, "The change feed can be read again")]

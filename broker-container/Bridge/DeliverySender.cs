@@ -62,7 +62,8 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
     }
 
     /// <summary>Sends until cancelled.</summary>
-    public Task Run(CancellationToken cancel) => Task.WhenAll(Enumerable.Range(0, limits.ConcurrentDeliverySends).Select(_ => Work(cancel)));
+    public Task Run(CancellationToken cancel) =>
+        Task.WhenAll(Enumerable.Range(0, limits.ConcurrentDeliverySends).Select(_ => Work(cancel)));
 
     /// <summary>Takes nothing more, and completes when everything is sent.</summary>
     public Task Drain()
@@ -253,13 +254,15 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "Deliveries cannot be put on their queue, trying until it works: {Reason}. {Count} are waiting")]
+        [LoggerMessage(1, LogLevel.Warning,
+            "Deliveries cannot be put on their queue, trying until it works: {Reason}. {Count} are waiting")]
         public static partial void Fails(ILogger logger, string reason, int count);
 
         [LoggerMessage(2, LogLevel.Information, "Deliveries can be put on their queue again")]
         public static partial void Works(ILogger logger);
 
-        [LoggerMessage(3, LogLevel.Error, "Message {MessageId} is not delivered to route {RouteId} of hub {HubId}: its topic is too long for a queue")]
+        [LoggerMessage(3, LogLevel.Error,
+            "Message {MessageId} is not delivered to route {RouteId} of hub {HubId}: its topic is too long for a queue")]
         public static partial void TopicTooLong(ILogger logger, Guid messageId, Guid routeId, Guid hubId);
 
         [LoggerMessage(4, LogLevel.Error, "A message was handed over, but its publisher could not be told")]

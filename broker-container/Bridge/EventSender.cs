@@ -59,7 +59,7 @@ internal sealed partial class EventSender(IMessageQueue queue, TimeProvider cloc
         }
     }
 
-    /// <summary>Sends every now and then until asked to stop, then once more. With <paramref name="giveUp"/> it stops in the middle.</summary>
+    /// <summary>Sends every now and then until asked to stop, then once more. <paramref name="giveUp"/> stops it in the middle.</summary>
     public async Task Run(CancellationToken stop, CancellationToken giveUp)
     {
         try
@@ -218,13 +218,14 @@ internal sealed partial class EventSender(IMessageQueue queue, TimeProvider cloc
     private static partial class Log
     {
         [LoggerMessage(1, LogLevel.Warning,
-            "Events cannot be put on their queue, trying until it works: {Reason}. The newest {Events} events and {Devices} devices are kept")]
+            "Events cannot be put on their queue, trying until it works: {Reason}. The newest {Events} events, {Devices} devices are kept")]
         public static partial void Fails(ILogger logger, string reason, int events, int devices);
 
         [LoggerMessage(2, LogLevel.Information, "Events can be put on their queue again")]
         public static partial void Works(ILogger logger);
 
-        [LoggerMessage(3, LogLevel.Warning, "{Count} events or activity reports were dropped: more than {Events} events or {Devices} devices waited")]
+        [LoggerMessage(3, LogLevel.Warning,
+            "{Count} events or activity reports were dropped: more than {Events} events or {Devices} devices waited")]
         public static partial void Dropped(ILogger logger, long count, int events, int devices);
     }
 }

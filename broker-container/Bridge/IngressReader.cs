@@ -165,7 +165,8 @@ public sealed partial class IngressReader(
         [LoggerMessage(3, LogLevel.Warning, "Message {MessageId} from the ingress queue is dropped: its hub {HubId} is gone")]
         public static partial void HubGone(ILogger logger, Guid messageId, Guid hubId);
 
-        [LoggerMessage(4, LogLevel.Error, "Queue message {Id} of the ingress queue cannot be published, {Reason}. It stands on the queue {Poison} now")]
+        [LoggerMessage(4, LogLevel.Error,
+            "Queue message {Id} of the ingress queue cannot be published, {Reason}. It stands on the queue {Poison} now")]
         public static partial void Unreadable(ILogger logger, string id, string reason, string poison);
     }
 }

@@ -14,7 +14,8 @@ namespace IotHub.Broker.Bridge;
 /// The broker's HTTP side for the functions: messages of networks and routes, nudges after changes, health. Plain HTTP inside the network;
 /// everything but health needs the shared key.
 /// </summary>
-public sealed class InternalEndpoint(InboundBridge? inbound, ChangeFeed? feed, Func<string?> whyNotServing, string? key, BridgeLimits limits)
+public sealed class InternalEndpoint(
+    InboundBridge? inbound, ChangeFeed? feed, Func<string?> whyNotServing, string? key, BridgeLimits limits)
 {
     private const int NudgeBytes = 1_024;
     private const string KeyHeader = "X-Broker-Key";
@@ -84,7 +85,11 @@ public sealed class InternalEndpoint(InboundBridge? inbound, ChangeFeed? feed, F
         var why = whyNotServing();
         context.Response.StatusCode = why is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
         context.Response.ContentType = "application/json";
-        var body = why is null ? new Dictionary<string, string> { ["status"] = "ok" } : new() { ["status"] = "unavailable", ["reason"] = why };
+        Dictionary<string, string> body = new() { ["status"] = why is null ? "ok" : "unavailable" };
+        if (why is not null)
+        {
+            body["reason"] = why;
+        }
         await context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(body), context.RequestAborted);
     }
 
@@ -197,7 +202,7 @@ public sealed class InternalEndpoint(InboundBridge? inbound, ChangeFeed? feed, F
                 bytes[count++] = (byte)text[i];
                 continue;
             }
-            if (i + 2 >= text.Length || !byte.TryParse(text.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out bytes[count]))
+            if (i + 2 >= text.Length || !Hex(text.AsSpan(i + 1, 2), out bytes[count]))
             {
                 return null;
             }
@@ -213,6 +218,9 @@ public sealed class InternalEndpoint(InboundBridge? inbound, ChangeFeed? feed, F
             return null;
         }
     }
+
+    private static bool Hex(ReadOnlySpan<char> digits, out byte value) =>
+        byte.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
 
     private static async Task Nudge(HttpContext context, ChangeFeed to)
     {

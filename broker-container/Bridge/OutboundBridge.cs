@@ -20,7 +20,8 @@ public sealed partial class OutboundBridge : IOutboundBridge, IDisposable
     private Task _sendingEvents = Task.CompletedTask;
 
     public OutboundBridge(
-        IMessageQueue deliveries, IMessageQueue events, IPayloads payloads, TimeProvider clock, BridgeLimits limits, ILogger<OutboundBridge> logger)
+        IMessageQueue deliveries, IMessageQueue events, IPayloads payloads, TimeProvider clock, BridgeLimits limits,
+        ILogger<OutboundBridge> logger)
     {
         _deliveries = new DeliverySender(new EnvelopeQueue(deliveries, payloads), clock, limits, logger);
         _events = new EventSender(events, clock, limits, logger);
@@ -71,7 +72,8 @@ public sealed partial class OutboundBridge : IOutboundBridge, IDisposable
 
     private static partial class Log
     {
-        [LoggerMessage(11, LogLevel.Error, "Storage did not take everything before the stop: {Count} deliveries are lost or will be sent again by their publishers")]
+        [LoggerMessage(11, LogLevel.Error,
+            "Storage did not take everything before the stop: {Count} deliveries are lost, or sent again by their publishers")]
         public static partial void GaveUp(ILogger logger, int count);
     }
 }

@@ -27,7 +27,8 @@ public sealed partial class StorageBridge : IDisposable
         _clock = clock;
         _logging = logging;
         _logger = logging.CreateLogger<StorageBridge>();
-        var (tables, queues, payloads) = (account.Tables(), account.Queues(), new AzurePayloads(account.Blobs(), StorageNames.PayloadsContainer));
+        var (tables, queues) = (account.Tables(), account.Queues());
+        var payloads = new AzurePayloads(account.Blobs(), StorageNames.PayloadsContainer);
         var changes = new TableChangeFeed(tables, clock);
         _live = new LiveChanges(clock, severityFirst);
         Directory = new HubDirectory(new TableRegistry(tables, changes, clock), _live, clock, limits);
@@ -53,12 +54,12 @@ public sealed partial class StorageBridge : IDisposable
     {
         if (options.InternalPort is not null && settings.BrokerKey is null)
         {
-            throw new StartException("IOTHUB_BROKER_KEY is not set: the internal endpoint needs the secret that it shares with the functions");
+            throw new StartException("IOTHUB_BROKER_KEY is not set: the internal endpoint needs the secret it shares with the functions");
         }
         return new StorageBridge(AccountOf(settings), settings.EventsSeverityFirst, limits, clock, logging);
     }
 
-    /// <summary>Joins the broker and begins. Storage that does not answer yet is waited for in the background: clients are put off.</summary>
+    /// <summary>Joins the broker and begins. Storage that does not answer is waited for: clients are put off meanwhile.</summary>
     public async Task Start(IBrokerControl control, CancellationToken cancel)
     {
         _live.Attach(control, Directory);
@@ -99,7 +100,8 @@ public sealed partial class StorageBridge : IDisposable
                 : settings.StorageAccountName is { } name
                     ? StorageAccount.Named(name)
                     : throw new StartException(
-                        "AzureWebJobsStorage is not set: give a connection string, or AzureWebJobsStorage__accountName for an identity, or --standalone");
+                        "AzureWebJobsStorage is not set: give a connection string, or AzureWebJobsStorage__accountName for an identity, "
+                        + "or --standalone");
         }
         catch (FormatException e)
         {

@@ -111,7 +111,8 @@ internal sealed class WebSocketBytes(WebSocket socket) : Stream
         {
             await socket.CloseOutputAsync(status, null, _life.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (
+            e is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
         {
             socket.Abort();
         }

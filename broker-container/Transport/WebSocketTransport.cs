@@ -3,8 +3,8 @@ using System.Net;
 namespace IotHub.Broker.Transport;
 
 /// <summary>
-/// MQTT over WebSocket on Kestrel (MQTT 5.0 chapter 6): paths <c>/mqtt</c> and <c>/</c>, subprotocol <c>mqtt</c>, binary frames only, packets
-/// and frames need not begin together. Certificates of clients are not asked for here.
+/// MQTT over WebSocket on Kestrel (MQTT 5.0 chapter 6): paths <c>/mqtt</c> and <c>/</c>, subprotocol <c>mqtt</c>, binary frames only,
+/// packets and frames need not begin together. Certificates of clients are not asked for here.
 /// </summary>
 public static class WebSocketTransport
 {

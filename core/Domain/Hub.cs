@@ -5,7 +5,9 @@ public sealed record Hub
 {
     public const string DefaultEventsTopicPrefix = "$SCW/events";
 
-    /// <summary>How long a hub stays <see cref="HubStatus.Enabling"/> or <see cref="HubStatus.Disabling"/> before it settles by itself.</summary>
+    /// <summary>
+    /// How long a hub stays <see cref="HubStatus.Enabling"/> or <see cref="HubStatus.Disabling"/> before it settles by itself.
+    /// </summary>
     public static readonly TimeSpan TransitionTime = TimeSpan.FromMilliseconds(250);
 
     public required Guid Id { get; init; }

@@ -56,8 +56,7 @@ public sealed class CertificateAuthority(TimeProvider time)
             new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature | X509KeyUsageFlags.KeyEncipherment, critical: true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(ClientAuthentication)], critical: false));
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, critical: true));
-        request.CertificateExtensions.Add(
-            X509AuthorityKeyIdentifierExtension.CreateFromCertificate(authority, includeKeyIdentifier: true, includeIssuerAndSerial: false));
+        request.CertificateExtensions.Add(KeyIdentifierOf(authority));
         var from = Yesterday();
         using var certificate = request.Create(
             authority.SubjectName,
@@ -97,8 +96,7 @@ public sealed class CertificateAuthority(TimeProvider time)
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, critical: true));
         request.CertificateExtensions.Add(AlternativeNames(hosts));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));
-        request.CertificateExtensions.Add(
-            X509AuthorityKeyIdentifierExtension.CreateFromCertificate(authority, includeKeyIdentifier: true, includeIssuerAndSerial: false));
+        request.CertificateExtensions.Add(KeyIdentifierOf(authority));
         var from = Yesterday();
         using var certificate = request.Create(
             authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), from, from.AddDays(ServerDays), NewSerial());
@@ -131,10 +129,14 @@ public sealed class CertificateAuthority(TimeProvider time)
         return name.Build();
     }
 
+    private static X509AuthorityKeyIdentifierExtension KeyIdentifierOf(X509Certificate2 authority) =>
+        X509AuthorityKeyIdentifierExtension.CreateFromCertificate(authority, includeKeyIdentifier: true, includeIssuerAndSerial: false);
+
     private X509Certificate2 SelfSigned(CertificateRequest request, X509SignatureGenerator generator, byte[] serial)
     {
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, critical: true));
-        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
+        request.CertificateExtensions.Add(
+            new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));
         var from = Yesterday();
         return request.Create(request.SubjectName, generator, from, from.AddYears(AuthorityYears), serial);

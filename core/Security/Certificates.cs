@@ -20,7 +20,8 @@ public static class Certificates
     }
 
     /// <summary>SHA-256 of the DER bytes, lower-case hex.</summary>
-    public static string Fingerprint(X509Certificate2 certificate) => Convert.ToHexStringLower(SHA256.HashData(certificate.RawDataMemory.Span));
+    public static string Fingerprint(X509Certificate2 certificate) =>
+        Convert.ToHexStringLower(SHA256.HashData(certificate.RawDataMemory.Span));
 
     /// <exception cref="CryptographicException">It is no certificate.</exception>
     public static string Fingerprint(string pem)
@@ -46,7 +47,9 @@ public static class Certificates
         return names.Count == 1 ? names[0] : null;
     }
 
-    /// <summary>Was <paramref name="certificate"/> signed with the key of <paramref name="authority"/>? Neither trust nor dates matter.</summary>
+    /// <summary>
+    /// Was <paramref name="certificate"/> signed with the key of <paramref name="authority"/>? Neither trust nor dates matter.
+    /// </summary>
     public static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2 authority)
     {
         using var chain = new X509Chain();

@@ -32,7 +32,8 @@ public sealed record NetworkSecret(Guid NetworkId, string Key)
         {
             using var json = JsonDocument.Parse(bytes.AsMemory(0, length));
             if (json.RootElement.ValueKind != JsonValueKind.Object
-                || !json.RootElement.TryGetProperty("NetID", out var id) || id.ValueKind != JsonValueKind.String || !id.TryGetGuid(out var networkId)
+                || !json.RootElement.TryGetProperty("NetID", out var id) || id.ValueKind != JsonValueKind.String
+                || !id.TryGetGuid(out var networkId)
                 || !json.RootElement.TryGetProperty("NetKey", out var key) || key.ValueKind != JsonValueKind.String)
             {
                 return false;

@@ -37,7 +37,9 @@ public sealed class Sealer
         return Version1 + Convert.ToBase64String(message);
     }
 
-    /// <exception cref="CryptographicException">It was sealed with another key or for another purpose, was changed, or is not sealed text.</exception>
+    /// <exception cref="CryptographicException">
+    /// It was sealed with another key or for another purpose, was changed, or is not sealed text.
+    /// </exception>
     public string Open(string sealedSecret, string purpose)
     {
         var message = new byte[sealedSecret.Length];

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace IotHub.Core.Security;
 
-/// <summary>Secrets that are shown once and stored as a hash. They are random enough (122 bits) that a plain hash cannot be reversed.</summary>
+/// <summary>
+/// Secrets that are shown once and stored as a hash. They are random enough (122 bits) that a plain hash cannot be reversed.
+/// </summary>
 public static class Secrets
 {
     private const string AccessKeyAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

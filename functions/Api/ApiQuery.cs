@@ -83,7 +83,8 @@ internal sealed class SortOrders<T>(Func<T, Guid> id, params (string Name, Compa
             if (order == name + "_asc" || order == name + "_desc")
             {
                 var sign = order.EndsWith("_asc", StringComparison.Ordinal) ? 1 : -1;
-                compare = (one, other) => ascending(one, other) is var result && result != 0 ? sign * result : id(one).CompareTo(id(other));
+                compare = (one, other) =>
+                    ascending(one, other) is var result && result != 0 ? sign * result : id(one).CompareTo(id(other));
                 return true;
             }
         }

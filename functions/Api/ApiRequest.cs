@@ -44,11 +44,13 @@ internal sealed class ApiRequest
         catch (JsonException e)
         {
             var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
-            return new Problem.InvalidArguments(path, "format", path == "body" ? "must be a JSON object" : "has the wrong type or an unknown value");
+            return new Problem.InvalidArguments(
+                path, "format", path == "body" ? "must be a JSON object" : "has the wrong type or an unknown value");
         }
     }
 
     private static bool IsBlank(ReadOnlySpan<byte> body) => body.TrimStart(" \t\r\n"u8).IsEmpty;
 
-    private static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> body) => body.StartsWith("\uFEFF"u8) ? body["\uFEFF"u8.Length..] : body;
+    private static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> body) =>
+        body.StartsWith("\uFEFF"u8) ? body["\uFEFF"u8.Length..] : body;
 }

@@ -102,7 +102,8 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         {
             return new Problem.AuthenticationDenied("api_key", "invalid_argument");
         }
-        var key = await services.GetRequiredService<IApiKeys>().FindBySecretHash(Secrets.Hash(canonical.ToString("D")), context.RequestAborted);
+        var hash = Secrets.Hash(canonical.ToString("D"));
+        var key = await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
         return key is null ? new Problem.AuthenticationDenied("api_key", "not_found") : key;
     }
 

@@ -163,7 +163,8 @@ internal sealed class DeviceFunctions(
             ? await answers.Of(device, request.Cancel)
             : problem;
 
-    private static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) => device.AllowMultipleConnections && hub.Plan == ProductPlan.PlanShared
+    private static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) =>
+        device.AllowMultipleConnections && hub.Plan == ProductPlan.PlanShared
         ? new Problem.InvalidArguments("allow_multiple_connections", "constraint", "is not available on plan_shared")
         : null;
 

@@ -34,7 +34,13 @@ internal sealed class HubCa(ApiRegistry registry, BrokerClient broker, Sealer se
         var changed = await registry.ChangeHub(request, hubId, hub => Task.FromResult<Outcome<Hub>>(
             hub.StatusAt(registry.Now) is HubStatus.Enabling or HubStatus.Disabling
                 ? registry.Transient(hub)
-                : hub with { CaCertificatePem = body.CaCertPem!, SealedCaKey = null, HasCustomCa = true, UpdatedAt = registry.After(hub.UpdatedAt) }));
+                : hub with
+                {
+                    CaCertificatePem = body.CaCertPem!,
+                    SealedCaKey = null,
+                    HasCustomCa = true,
+                    UpdatedAt = registry.After(hub.UpdatedAt),
+                }));
         if (!changed.Get(out var stored, out problem))
         {
             return problem;

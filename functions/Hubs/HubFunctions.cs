@@ -16,7 +16,8 @@ internal sealed class HubFunctions(
 
     public async Task<Outcome<HubList>> List(ApiRequest request)
     {
-        var (name, projectId, organizationId) = (request.Query.Text("name"), request.Query.Id("project_id"), request.Query.Id("organization_id"));
+        var name = request.Query.Text("name");
+        var (projectId, organizationId) = (request.Query.Id("project_id"), request.Query.Id("organization_id"));
         var paging = request.Query.Paging(Orders(registry.Now));
         if (request.Checks.Problem is { } wrong)
         {
@@ -108,7 +109,8 @@ internal sealed class HubFunctions(
         // Marked first, from the very version that has no devices: what tries to join from here on is refused.
         var marked = await registry.ChangeHub(request, request.Id("hub_id"), hub => Task.FromResult<Outcome<Hub>>(
             hub.DeviceCount > 0 && !withDevices && !hub.Deleting
-                ? new Problem.PreconditionFailed("resource_still_in_use", "the hub has devices: delete them first, or pass delete_devices=true")
+                ? new Problem.PreconditionFailed(
+                    "resource_still_in_use", "the hub has devices: delete them first, or pass delete_devices=true")
                 : hub.Deleting ? hub : hub with { Deleting = true }));
         if (!marked.Get(out var doomed, out var problem))
         {
@@ -151,7 +153,8 @@ internal sealed class HubFunctions(
         }
         if (next.EnableDeviceAutoProvisioning && !hub.HasCustomCa)
         {
-            return new Problem.PreconditionFailed("attribute_must_be_set", "auto-provisioning needs a certificate authority of your own: set it first");
+            return new Problem.PreconditionFailed(
+                "attribute_must_be_set", "auto-provisioning needs a certificate authority of your own: set it first");
         }
         if (plan == hub.Plan)
         {
@@ -224,9 +227,11 @@ internal sealed class HubFunctions(
         {
             return null;
         }
-        if (uri.Length > MaximumUriLength || !Uri.TryCreate(uri, UriKind.Absolute, out var parsed) || parsed.Scheme is not ("http" or "https"))
+        var isAddress = Uri.TryCreate(uri, UriKind.Absolute, out var parsed) && parsed.Scheme is "http" or "https";
+        if (!isAddress || uri.Length > MaximumUriLength)
         {
-            checks.Wrong("twins_graphite_config.push_uri", "format", $"must be an http or https address of at most {MaximumUriLength} characters");
+            checks.Wrong(
+                "twins_graphite_config.push_uri", "format", $"must be an http or https address of at most {MaximumUriLength} characters");
         }
         return sealer.Seal(uri, SealPurposes.Graphite(hub.Id));
     }

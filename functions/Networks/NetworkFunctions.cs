@@ -49,7 +49,8 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         {
             await foreach (var network in registry.Store.NetworksOfHub(hub.Id, request.Cancel))
             {
-                if ((name is null || network.Name.Contains(name, StringComparison.Ordinal)) && (prefix ?? network.TopicPrefix) == network.TopicPrefix)
+                if ((name is null || network.Name.Contains(name, StringComparison.Ordinal))
+                    && (prefix ?? network.TopicPrefix) == network.TopicPrefix)
                 {
                     networks.Add(network);
                 }

@@ -10,9 +10,10 @@ internal static class NetworkRoutes
 
     public static void MapNetworks(this ApiRoutes api)
     {
+        const ApiRole Administrator = ApiRole.Administrator;
         api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request));
-        api.Post("/networks", ApiRole.Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request));
+        api.Post("/networks", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request));
         api.Get("/networks/{network_id}", (NetworkFunctions networks, ApiRequest request) => networks.Get(request));
-        api.Delete("/networks/{network_id}", ApiRole.Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Delete(request));
+        api.Delete("/networks/{network_id}", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Delete(request));
     }
 }

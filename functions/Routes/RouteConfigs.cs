@@ -97,7 +97,7 @@ internal sealed partial class RouteConfigs(Sealer sealer, FunctionsSettings sett
             {
                 checks.Wrong("rest_config.headers", "format", "a name has other characters than those of HTTP header names");
             }
-            else if (value is null || value.Length > MaximumLength || value.Any(c => c is < ' ' and not '\t' or '\x7f'))
+            else if (value is null || value.Length > MaximumLength || value.Any(c => c != '\t' && char.IsControl(c)))
             {
                 checks.Wrong("rest_config.headers", "format", $"the value of {name} must be one line of at most {MaximumLength} characters");
             }

@@ -123,7 +123,8 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
             ("rest_config", body.RestConfig is not null, before.Rest is not null),
         })
         {
-            checks.Require(!isGiven || isOurs, argument, $"the type of a route cannot change, and this one is of type {ApiJson.Text(before.Type)}");
+            checks.Require(
+                !isGiven || isOurs, argument, $"the type of a route cannot change, and this one is of type {ApiJson.Text(before.Type)}");
         }
         if (checks.Problem is { } other)
         {
@@ -167,7 +168,13 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         UpdatedAt = route.UpdatedAt,
         Region = settings.Region,
         S3Config = route.S3 is { } s3
-            ? new S3Config { BucketRegion = s3.BucketRegion, BucketName = s3.BucketName, ObjectPrefix = s3.ObjectPrefix, Strategy = s3.Strategy }
+            ? new S3Config
+            {
+                BucketRegion = s3.BucketRegion,
+                BucketName = s3.BucketName,
+                ObjectPrefix = s3.ObjectPrefix,
+                Strategy = s3.Strategy,
+            }
             : null,
         DbConfig = route.Database is { } db
             ? new DbConfig
@@ -182,7 +189,12 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
             }
             : null,
         RestConfig = route.Rest is { } rest
-            ? new RestConfig { Verb = rest.Verb, Uri = rest.Uri, Headers = rest.Headers.ToDictionary(header => header.Key, header => (string?)header.Value) }
+            ? new RestConfig
+            {
+                Verb = rest.Verb,
+                Uri = rest.Uri,
+                Headers = rest.Headers.ToDictionary(header => header.Key, header => (string?)header.Value),
+            }
             : null,
     };
 }

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace IotHub.Harness;
 
-/// <summary>A TCP line to a server on this machine that can be pulled out and plugged in again: "storage is down" without stopping storage.</summary>
+/// <summary>A TCP line to a server on this machine that can be pulled out and plugged in again: down without being stopped.</summary>
 public sealed class Cable : IAsyncDisposable
 {
     private readonly int _target;

@@ -6,7 +6,8 @@ namespace IotHub.Core.Queues.Azure;
 internal static class AzureFailure
 {
     public static bool Is(Exception e, CancellationToken cancel) =>
-        e is RequestFailedException or AggregateException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested);
+        e is RequestFailedException or AggregateException or IOException
+        || (e is OperationCanceledException && !cancel.IsCancellationRequested);
 
     public static QueueUnavailableException Of(string what, Exception e) => new($"{what}: {Reason(e)}", e);
 

@@ -9,7 +9,7 @@ public sealed class AzureQueue : IMessageQueue
 {
     private readonly QueueClient _client;
 
-    /// <param name="service">Made with <see cref="QueueMessageEncoding.None"/>: a message that is not base64 must be seen, not thrown at.</param>
+    /// <param name="service">Made with <see cref="QueueMessageEncoding.None"/>: what is not base64 must be seen, not thrown at.</param>
     public AzureQueue(QueueServiceClient service, string name) => _client = service.GetQueueClient(name);
 
     public async Task Send(ReadOnlyMemory<byte> body, TimeSpan delay = default, CancellationToken cancel = default)

@@ -44,7 +44,8 @@ public sealed class MemoryQueue(TimeProvider clock) : IMessageQueue
                 message.VisibleAt = now + hideFor;
                 message.DequeueCount++;
                 message.Receipt = Next();
-                taken.Add(new QueuedMessage(message.Id, message.Receipt, QueueText.Decode(message.Text), message.Text, message.DequeueCount));
+                var body = QueueText.Decode(message.Text);
+                taken.Add(new QueuedMessage(message.Id, message.Receipt, body, message.Text, message.DequeueCount));
             }
             return Task.FromResult<IReadOnlyList<QueuedMessage>>(taken);
         }

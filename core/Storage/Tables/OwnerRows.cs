@@ -28,7 +28,9 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
     public async Task<Guid?> FindHub(string key, CancellationToken cancel) =>
         await owners.Find(key, Row, cancel) is { } pointer ? HubOf(pointer) : null;
 
-    /// <summary>Writes a new thing's pointer. What an earlier attempt left behind is overwritten; a thing that is there is an error.</summary>
+    /// <summary>
+    /// Writes a new thing's pointer. What an earlier attempt left behind is overwritten; a thing that is there is an error.
+    /// </summary>
     /// <exception cref="AlreadyExistsException">The thing is there.</exception>
     public async Task Point(string key, Guid hubId, string resource, Guid id, Func<Task<bool>> isThere, CancellationToken cancel)
     {

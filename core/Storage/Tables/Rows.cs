@@ -43,9 +43,12 @@ internal static class Rows
     public static string Route(Guid id) => RoutePrefix + Key(id);
 
     /// <summary>Names may hold what a row key may not, so their hash stands for them.</summary>
-    public static string DeviceName(string name) => "device-name:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)));
+    public static string DeviceName(string name) =>
+        "device-name:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)));
 
-    /// <summary>All rows of a partition whose key starts with the prefix, which ends in <c>:</c> (and <c>;</c> comes right after it).</summary>
+    /// <summary>
+    /// All rows of a partition whose key starts with the prefix, which ends in <c>:</c> (and <c>;</c> comes right after it).
+    /// </summary>
     public static string StartingWith(string partition, string prefix)
     {
         var end = string.Concat(prefix.AsSpan(0, prefix.Length - 1), ";");

@@ -18,7 +18,8 @@ internal static class TableCalls
 
     private const int ParallelCalls = 16;
 
-    public static Task<TableEntity?> Find(this TableClient table, string partition, string row, CancellationToken cancel, params string[] columns) =>
+    public static Task<TableEntity?> Find(
+        this TableClient table, string partition, string row, CancellationToken cancel, params string[] columns) =>
         Guard<TableEntity?>(table, async () =>
         {
             var answer = await table.GetEntityIfExistsAsync<TableEntity>(partition, row, columns.Length == 0 ? null : columns, cancel);
@@ -72,7 +73,10 @@ internal static class TableCalls
     }
 
     public static async IAsyncEnumerable<TableEntity> Query(
-        this TableClient table, string filter, IEnumerable<string>? columns = null, [EnumeratorCancellation] CancellationToken cancel = default)
+        this TableClient table,
+        string filter,
+        IEnumerable<string>? columns = null,
+        [EnumeratorCancellation] CancellationToken cancel = default)
     {
         await using var rows = table.QueryAsync<TableEntity>(filter, select: columns, cancellationToken: cancel).GetAsyncEnumerator(cancel);
         while (await Guard(table, () => rows.MoveNextAsync().AsTask(), cancel))
@@ -141,7 +145,8 @@ internal static class TableCalls
         }
         catch (RequestFailedException e)
         {
-            throw new RegistryUnavailableException($"table {table.Name} of {table.AccountName} answered {e.Status} {e.ErrorCode}".TrimEnd(), e);
+            throw new RegistryUnavailableException(
+                $"table {table.Name} of {table.AccountName} answered {e.Status} {e.ErrorCode}".TrimEnd(), e);
         }
         catch (Exception e) when (e is AggregateException or HttpRequestException or IOException
             || (e is OperationCanceledException && !cancel.IsCancellationRequested))

@@ -105,7 +105,8 @@ public sealed partial class TableRegistry
         try
         {
             // Written.Exists can only be our own row of a repeated transaction whose answer was lost: ids are random.
-            await WithHub(hubId, hub => hub, [new TableTransactionAction(TableTransactionActionType.Add, row)], evenIfDeleting: false, cancel);
+            var add = new TableTransactionAction(TableTransactionActionType.Add, row);
+            await WithHub(hubId, hub => hub, [add], evenIfDeleting: false, cancel);
         }
         catch (MissingException)
         {

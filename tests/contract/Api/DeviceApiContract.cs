@@ -56,9 +56,11 @@ public abstract class DeviceApiContract : IAsyncLifetime
     {
         var hub = await _api.NewHub();
         var device = await _api.NewDevice(hub, "empty", """
-            ,"message_filters":{"publish":{"policy":"reject","topics":null},"subscribe":{"policy":"unknown","topics":null}},"description":null
+            ,"message_filters":{"publish":{"policy":"reject","topics":null},"subscribe":{"policy":"unknown","topics":null}},
+             "description":null
             """);
-        AssertJson("""{"publish":{"policy":"reject","topics":[]},"subscribe":{"policy":"reject","topics":[]} }""", device["message_filters"]!);
+        AssertJson(
+            """{"publish":{"policy":"reject","topics":[]},"subscribe":{"policy":"reject","topics":[]} }""", device["message_filters"]!);
     }
 
     [Fact]
@@ -73,14 +75,16 @@ public abstract class DeviceApiContract : IAsyncLifetime
         Assert.True((bool)insecure["allow_insecure"]!);
         Assert.NotEqual((string)device["updated_at"]!, (string)insecure["updated_at"]!);
         var filtered = (await _api.Patch(path, """
-            {"message_filters":{"publish":{"policy":"reject","topics":["1","2","3"]},"subscribe":{"policy":"accept","topics":["4","5","6"]}}}
+            {"message_filters":{"publish":{"policy":"reject","topics":["1","2","3"]},
+                                "subscribe":{"policy":"accept","topics":["4","5","6"]}}}
             """)).Ok;
         AssertJson(
             """{"publish":{"policy":"reject","topics":["1","2","3"]},"subscribe":{"policy":"accept","topics":["4","5","6"]} }""",
             filtered["message_filters"]!);
         var one = (await _api.Patch(path, """{"message_filters":{"subscribe":{"policy":"reject","topics":[]}},"description":"text"}""")).Ok;
         AssertJson(
-            """{"publish":{"policy":"reject","topics":["1","2","3"]},"subscribe":{"policy":"reject","topics":[]} }""", one["message_filters"]!);
+            """{"publish":{"policy":"reject","topics":["1","2","3"]},"subscribe":{"policy":"reject","topics":[]} }""",
+            one["message_filters"]!);
         AssertJson(one.ToJsonString(), (await _api.Get(path)).Ok);
         Assert.Equal(("text", true), ((string)one["description"]!, (bool)one["allow_insecure"]!));
         Assert.Equal("device", (string)(await _api.Patch(path, """{"name":"other"}""")).Ok["name"]!);
@@ -134,8 +138,9 @@ public abstract class DeviceApiContract : IAsyncLifetime
         var renewed = (await _api.Post($"{path}/renew-certificate")).Ok;
         Assert.Equal(["certificate", "device"], TestApi.Members(renewed));
         Assert.NotEqual((string)created["certificate"]!["crt"]!, (string)renewed["certificate"]!["crt"]!);
-        using var certificate = X509Certificate2.CreateFromPem((string)renewed["certificate"]!["crt"]!, (string)renewed["certificate"]!["key"]!);
-        Assert.Equal((string)renewed["certificate"]!["crt"]!, (string)(await _api.Get($"{path}/certificate")).Ok["certificate_pem"]!);
+        var (crt, key) = ((string)renewed["certificate"]!["crt"]!, (string)renewed["certificate"]!["key"]!);
+        using var certificate = X509Certificate2.CreateFromPem(crt, key);
+        Assert.Equal(crt, (string)(await _api.Get($"{path}/certificate")).Ok["certificate_pem"]!);
         using var old = X509Certificate2.CreateFromPem((string)created["certificate"]!["crt"]!);
         Assert.Null(await _api.Registry.FindDeviceByCertificate(Core.Security.Certificates.Fingerprint(old)));
         Assert.NotNull(await _api.Registry.FindDeviceByCertificate(Core.Security.Certificates.Fingerprint(certificate)));

@@ -42,8 +42,8 @@ public abstract class HubApiContract : IAsyncLifetime
     public async Task Null_absent_and_sentinel_all_mean_the_default()
     {
         var hub = (await Api.Post("hubs", $$"""
-            {"name":"cli-hub","project_id":"{{Api.Organization}}","product_plan":"plan_unknown","disable_events":null,"events_topic_prefix":null,
-             "twins_graphite_config":null}
+            {"name":"cli-hub","project_id":"{{Api.Organization}}","product_plan":"plan_unknown","disable_events":null,
+             "events_topic_prefix":null,"twins_graphite_config":null}
             """)).Ok;
         Assert.Equal("plan_shared", (string)hub["product_plan"]!);
         Assert.Equal("$SCW/events", (string)hub["events_topic_prefix"]!);
@@ -60,9 +60,10 @@ public abstract class HubApiContract : IAsyncLifetime
     {
         var hub = await Api.NewHub("old");
         var changed = (await Api.Patch($"hubs/{hub["id"]}", """
-            {"name":"new","disable_events":true,"events_topic_prefix":"my/events","twins_graphite_config":{"push_uri":"https://u:p@host/metrics"}}
+            {"name":"new","disable_events":true,"events_topic_prefix":"my/events",
+             "twins_graphite_config":{"push_uri":"https://u:p@host/metrics"}}
             """)).Ok;
-        Assert.Equal(("new", true, "my/events"), ((string)changed["name"]!, (bool)changed["disable_events"]!, (string)changed["events_topic_prefix"]!));
+        Assert.Equal("new true my/events", $"{changed["name"]} {changed["disable_events"]} {changed["events_topic_prefix"]}");
         AssertJson("""{"push_uri":"https://u:p@host/metrics"}""", changed["twins_graphite_config"]!);
         var stored = (await Api.Get($"hubs/{hub["id"]}")).Ok;
         AssertJson(changed.ToJsonString(), stored);
@@ -92,7 +93,10 @@ public abstract class HubApiContract : IAsyncLifetime
         var disabling = (await Api.Post($"hubs/{hub["id"]}/disable")).Ok;
         Assert.Equal((false, "disabling"), ((bool)disabling["enabled"]!, (string)disabling["status"]!));
         AssertJson(
-            $$"""{"current_state":"disabling","message":"resource is in a transient state","resource":"hub","resource_id":"{{hub["id"]}}","type":"transient_state"}""",
+            $$"""
+            {"current_state":"disabling","message":"resource is in a transient state","resource":"hub","resource_id":"{{hub["id"]}}",
+             "type":"transient_state"}
+            """,
             (await Api.Patch($"hubs/{hub["id"]}", """{"name":"too early"}""")).Problem(409, "transient_state"));
         Api.Settle();
         var disabled = (await Api.Get($"hubs/{hub["id"]}")).Ok;
@@ -149,7 +153,12 @@ public abstract class HubApiContract : IAsyncLifetime
         var stored = (await Api.Registry.GetHub(Id(hub)))!;
         await Api.Registry.ReplaceHub(stored with { Value = stored.Value with { Deleting = true } });
         Assert.Equal("disabling", (string)(await Api.Get($"hubs/{hub["id"]}")).Ok["status"]!);
-        foreach (var (path, body) in new[] { ("devices", ""), ("networks", ""","type":"rest" """), ("routes", ""","topic":"a","rest_config":{"verb":"get","uri":"http://a"}""") })
+        foreach (var (path, body) in new[]
+        {
+            ("devices", ""),
+            ("networks", ""","type":"rest" """),
+            ("routes", ""","topic":"a","rest_config":{"verb":"get","uri":"http://a"}"""),
+        })
         {
             (await Api.Post(path, $$"""{"name":"late","hub_id":"{{hub["id"]}}"{{body}} }""")).Problem(409, "transient_state");
         }
@@ -189,7 +198,8 @@ public abstract class HubApiContract : IAsyncLifetime
             foreach (var (direction, expected) in new[] { ("asc", ascending), ("desc", string.Join(' ', ascending.Split(' ').Reverse())) })
             {
                 var hubs = (await Api.Get($"hubs?order_by={key}_{direction}")).Ok["hubs"]!.AsArray();
-                var names = string.Join(' ', hubs.Select(hub => key == "status" && (string)hub!["status"]! == "ready" ? "?" : (string)hub!["name"]!));
+                var names = string.Join(' ', hubs.Select(hub =>
+                    key == "status" && (string)hub!["status"]! == "ready" ? "?" : (string)hub!["name"]!));
                 Assert.Equal((key, direction, expected), (key, direction, names));
             }
         }
@@ -219,7 +229,8 @@ public abstract class HubApiContract : IAsyncLifetime
         var refusal = await Api.Post("hubs", $$"""{"name":"sixth","project_id":"{{Guid.NewGuid()}}"}""");
         AssertJson(
             $$"""
-            {"details":[{"resource":"hub_plan_shared","quota":5,"current":5,"scope":"organization","organization_id":"{{Api.Organization}}"}],
+            {"details":[{"resource":"hub_plan_shared","quota":5,"current":5,"scope":"organization",
+                         "organization_id":"{{Api.Organization}}"}],
              "message":"quota(s) exceeded","type":"quotas_exceeded"}
             """,
             refusal.Problem(403, "quotas_exceeded"));
@@ -236,7 +247,7 @@ public abstract class HubApiContract : IAsyncLifetime
             Api.Patch($"hubs/{hub["id"]}", """{"events_topic_prefix":"e"}"""));
         Assert.All(answers, answer => Assert.Equal(200, answer.Status));
         var stored = (await Api.Get($"hubs/{hub["id"]}")).Ok;
-        Assert.Equal(("renamed", true, "e"), ((string)stored["name"]!, (bool)stored["disable_events"]!, (string)stored["events_topic_prefix"]!));
+        Assert.Equal("renamed true e", $"{stored["name"]} {stored["disable_events"]} {stored["events_topic_prefix"]}");
     }
 
     private static Guid Id(JsonNode json) => Guid.Parse((string)json["id"]!);

@@ -117,7 +117,8 @@ public sealed class TestApi : IAsyncDisposable
         return secret;
     }
 
-    public async Task<ApiAnswer> Send(HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null)
+    public async Task<ApiAnswer> Send(
+        HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null)
     {
         Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);

@@ -49,7 +49,8 @@ public sealed class KeyCommandTests : IDisposable
     [Fact]
     public async Task Listed_keys_do_not_show_secrets_and_revoked_ones_are_gone()
     {
-        var (mine, other) = (Samples.ApiKey(Guid.NewGuid(), "SCW00000000000000001"), Samples.ApiKey(Guid.NewGuid(), "SCW00000000000000002"));
+        var mine = Samples.ApiKey(Guid.NewGuid(), "SCW00000000000000001");
+        var other = Samples.ApiKey(Guid.NewGuid(), "SCW00000000000000002");
         await _keys.Create(mine);
         await _keys.Create(other);
         await Run("list");

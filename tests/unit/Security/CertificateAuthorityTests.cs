@@ -121,7 +121,8 @@ public sealed class CertificateAuthorityTests
     }
 
     private static List<(string, string)> Parts(X500DistinguishedName name) =>
-        [.. name.EnumerateRelativeDistinguishedNames(reversed: false).Select(part => (part.GetSingleElementType().Value!, part.GetSingleElementValue()!))];
+        [.. name.EnumerateRelativeDistinguishedNames(reversed: false).Select(
+            part => (part.GetSingleElementType().Value!, part.GetSingleElementValue()!))];
 
     private static CertificateRequest Request(string algorithm, string subject, out AsymmetricAlgorithm key)
     {

@@ -32,7 +32,8 @@ public sealed class SecretsTests
     public void A_network_secret_is_the_base64_of_its_two_members_and_reads_back()
     {
         var secret = new NetworkSecret(new Guid("080b85df-4bcd-4c96-a97d-34470b1650bc"), "936a2739-59c4-4ef8-bcb0-436ee9f8c82c");
-        const string Recorded = "eyJOZXRJRCI6IjA4MGI4NWRmLTRiY2QtNGM5Ni1hOTdkLTM0NDcwYjE2NTBiYyIsIk5ldEtleSI6IjkzNmEyNzM5LTU5YzQtNGVmOC1iY2IwLTQzNmVlOWY4YzgyYyJ9";
+        const string Recorded = "eyJOZXRJRCI6IjA4MGI4NWRmLTRiY2QtNGM5Ni1hOTdkLTM0NDcwYjE2NTBiYyIsIk5ldEtleSI6"
+            + "IjkzNmEyNzM5LTU5YzQtNGVmOC1iY2IwLTQzNmVlOWY4YzgyYyJ9";
         Assert.Equal(Recorded, secret.ToToken());
         Assert.True(NetworkSecret.TryParse(Recorded, out var read));
         Assert.Equal(secret, read);
@@ -50,7 +51,9 @@ public sealed class SecretsTests
     [Fact]
     public void A_network_secret_with_members_of_other_types_is_refused()
     {
-        foreach (var json in new[] { """{"NetID":1,"NetKey":"k"}""", """{"NetID":"x","NetKey":"k"}""", """{"NetID":null,"NetKey":null}""", "\"\\ud800\"" })
+        string[] texts =
+            ["""{"NetID":1,"NetKey":"k"}""", """{"NetID":"x","NetKey":"k"}""", """{"NetID":null,"NetKey":null}""", "\"\\ud800\""];
+        foreach (var json in texts)
         {
             Assert.False(NetworkSecret.TryParse(Convert.ToBase64String(Encoding.UTF8.GetBytes(json)), out _));
         }

@@ -99,7 +99,9 @@ public sealed class WebSocketTests : IAsyncLifetime
         var received = new List<byte>();
         var status = await Closed(socket, received);
         Assert.Equal(WebSocketCloseStatus.NormalClosure, status);
-        Assert.Contains("E0 02 8B 00", Hex.Write([.. received]).Replace("E0 01 8B", "E0 02 8B 00", StringComparison.Ordinal), StringComparison.Ordinal);
+        // DISCONNECT, server shutting down; what follows the code may differ.
+        var disconnect = received.IndexOf(0xE0);
+        Assert.Equal(0x8B, received[disconnect + 2]);
     }
 
     [Fact]
