@@ -47,7 +47,7 @@ async Task<int> Serve(LocalOptions options)
     await using var hub = await LocalHub.Start(options, TimeProvider.System, Progress, stop.Token);
     Progress("ready");
     Console.WriteLine(Instructions.Text(hub.Endpoints, Path.GetDirectoryName(Path.GetDirectoryName(hub.Endpoints.ServerCa))!));
-    await hub.Run(stop.Token);
+    await hub.Run(Console.Error.WriteLine, stop.Token);
     Progress("stopping");
     return Done;
 }

@@ -25,6 +25,8 @@ public sealed class LocalHub : IAsyncDisposable
     private Child? _azurite;
     private Child? _broker;
     private IFunctionApp? _functions;
+    private string _node = "";
+    private StartCommand? _brokerCommand;
     private Endpoints? _endpoints;
 
     private LocalHub(Checkout checkout, DataFolder data, Ports ports, OrphanGuard guard, TimeProvider time, Action<string> progress)
@@ -70,17 +72,37 @@ public sealed class LocalHub : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until <paramref name="stop"/>; a child that dies before is the exception.</summary>
-    public async Task Run(CancellationToken stop)
+    /// <summary>
+    /// Waits until <paramref name="stop"/>. A child that dies before is started again, on the same ports and with the same data.
+    /// </summary>
+    /// <param name="died">Told of each death, in one sentence.</param>
+    /// <exception cref="LaunchException">A child died before it was ready again, or too often.</exception>
+    public async Task Run(Action<string> died, CancellationToken stop)
     {
         var stopped = Task.Delay(Timeout.InfiniteTimeSpan, _time, stop);
-        var brokerEnded = _broker?.Exited ?? stopped;
-        var first = await Task.WhenAny(stopped, _azurite!.Exited, brokerEnded, _functions!.Ended);
-        if (first == stopped || stop.IsCancellationRequested)
+        var deaths = new Deaths(_time);
+        while (true)
         {
-            return;
+            var first = await Task.WhenAny(stopped, _azurite!.Exited, _broker?.Exited ?? stopped, _functions!.Ended);
+            if (first == stopped || stop.IsCancellationRequested)
+            {
+                return;
+            }
+            if (first == _functions.Ended)
+            {
+                // The stand-in host has tried again as often as the real one; Core Tools do it by themselves.
+                throw await _functions.Ended;
+            }
+            var child = first == _azurite.Exited ? _azurite : _broker!;
+            var death = child.Death();
+            var count = deaths.Count(child.Name);
+            if (count > Deaths.Borne)
+            {
+                throw new LaunchException($"{death.Message.TrimEnd('.')}; it ended {count} times within a minute.") { LogTail = death.LogTail };
+            }
+            died($"{death.Message.TrimEnd('.')}; it is started again.");
+            await Restart(child, stop);
         }
-        throw first == _azurite.Exited ? _azurite.Death() : first == _functions.Ended ? await _functions.Ended : _broker!.Death();
     }
 
     public async ValueTask DisposeAsync()
@@ -109,15 +131,34 @@ public sealed class LocalHub : IAsyncDisposable
         _data.Dispose();
     }
 
+    private async Task Restart(Child dead, CancellationToken stop)
+    {
+        await dead.Stop(StopGrace);
+        dead.Dispose();
+        if (dead == _azurite)
+        {
+            _azurite = null;
+            _azurite = Storage.Start(_node, _checkout.AzuriteFolder, _data, _ports, _guard, dead.Log);
+            await Storage.UntilReady(_azurite, _ports, _http, stop);
+        }
+        else
+        {
+            _broker = null;
+            await BrokerProgram.Start(_brokerCommand!, _data, _ports, _http, _guard, child => _broker = child, stop, dead.Log);
+        }
+        _progress($"{dead.Name} is ready again");
+        TellProcesses(_functions!.ProcessId);
+    }
+
     private async Task StartAll(LocalOptions options, CancellationToken cancel)
     {
         var credentials = _data.ReadCredentials();
         var certificate = ServerCertificate.Prepare(_data.Certificates, _time);
-        var node = await NodePackages.FindNode(cancel);
+        _node = await NodePackages.FindNode(cancel);
         await NodePackages.Install(_checkout.AzuriteFolder, Path.Combine(_data.Logs, "npm.log"), _progress, _guard, cancel);
 
         _progress("starting Azurite");
-        _azurite = Storage.Start(node, _checkout.AzuriteFolder, _data, _ports, _guard);
+        _azurite = Storage.Start(_node, _checkout.AzuriteFolder, _data, _ports, _guard);
         await Storage.UntilReady(_azurite, _ports, _http, cancel);
 
         var isNew = credentials is null;
@@ -129,24 +170,25 @@ public sealed class LocalHub : IAsyncDisposable
             credentials = await ApiKeys.Create(_checkout, credentials, settings, cancel);
             _data.Write(credentials);
         }
-        var broker = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
-        await StartApplications(options, broker, settings, cancel);
+        _brokerCommand = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
+        await StartApplications(options, _brokerCommand, settings, cancel);
         credentials = await WithWorkingKey(credentials, settings, cancel);
-        _functions!.ProcessChanged += HandlerChanged;
+        _functions!.ProcessChanged += TellProcesses;
         lock (_gate)
         {
-            _endpoints = Describe(credentials, certificate) with { BrokerCommand = options.WithoutBroker ? broker : null };
+            _endpoints = Describe(credentials, certificate) with { BrokerCommand = options.WithoutBroker ? _brokerCommand : null };
             _data.Write(_endpoints);
         }
     }
 
-    private void HandlerChanged(int processId)
+    /// <summary>Writes down which processes the children are now.</summary>
+    private void TellProcesses(int handler)
     {
         lock (_gate)
         {
             if (_endpoints is not null)
             {
-                _endpoints = _endpoints with { Pids = _endpoints.Pids with { Functions = processId } };
+                _endpoints = _endpoints with { Pids = new ChildIds(_azurite?.ProcessId ?? 0, handler, _broker?.ProcessId ?? 0) };
                 _data.Write(_endpoints);
             }
         }

@@ -18,7 +18,8 @@ public static class Storage
         $"QueueEndpoint=http://127.0.0.1:{ports.Queues}/{Account};" +
         $"TableEndpoint=http://127.0.0.1:{ports.Tables}/{Account};");
 
-    public static Child Start(string node, string packages, DataFolder data, Ports ports, OrphanGuard guard)
+    /// <param name="log">The log to go on in; a new one when left out.</param>
+    public static Child Start(string node, string packages, DataFolder data, Ports ports, OrphanGuard guard, CappedLog? log = null)
     {
         string[] arguments =
         [
@@ -28,7 +29,7 @@ public static class Storage
             "--queueHost", "127.0.0.1", "--queuePort", Text(ports.Queues),
             "--tableHost", "127.0.0.1", "--tablePort", Text(ports.Tables),
         ];
-        var log = new CappedLog(Path.Combine(data.Logs, "azurite.log"));
+        log ??= new CappedLog(Path.Combine(data.Logs, "azurite.log"));
         return Child.Start("Azurite", node, arguments, data.Storage, new Dictionary<string, string>(), log, guard);
     }
 
