@@ -14,6 +14,9 @@ public enum ConnectionPhase
 
     /// <summary>The CONNECT is being checked; reading pauses.</summary>
     Authenticating,
+
+    /// <summary>The client was asked for more; nothing but AUTH is listened to.</summary>
+    ExchangingAuthentication,
     Connected,
 
     /// <summary>The last bytes are going out; what still comes in is dropped.</summary>
@@ -74,6 +77,7 @@ public sealed partial class Connection
     {
         ConnectionPhase.Connected => new ValueTask<bool>(ReceivePackets(data.Span)),
         ConnectionPhase.AwaitingConnect => ReceiveConnect(data),
+        ConnectionPhase.ExchangingAuthentication => ReceiveAuthentication(data),
         ConnectionPhase.Closed => new ValueTask<bool>(false),
         _ => new ValueTask<bool>(true),
     };

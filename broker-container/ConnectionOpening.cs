@@ -28,6 +28,13 @@ public sealed partial class Connection
                 break;
         }
         Phase = ConnectionPhase.Authenticating;
+        return Connect.AuthenticationMethod is null
+            ? await OpenAndGoOn().ConfigureAwait(false)
+            : await BeginAuthentication().ConfigureAwait(false);
+    }
+
+    private async ValueTask<bool> OpenAndGoOn()
+    {
         if (!await Open().ConfigureAwait(false))
         {
             return Phase != ConnectionPhase.Closed;
@@ -102,10 +109,6 @@ public sealed partial class Connection
 
     private async ValueTask<bool> Open()
     {
-        if (Connect.AuthenticationMethod is not null)
-        {
-            return !Refuse(ReasonCode.BadAuthenticationMethod) && false;
-        }
         if (CheckClientId() is { } wrong)
         {
             return !Refuse(wrong) && false;
@@ -114,7 +117,10 @@ public sealed partial class Connection
         var password = Connect.Password is { } bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
         var attempt = new ConnectAttempt(
             Connect.Level, Connect.ClientId, Connect.UserName, password, Connect.CleanStart, Channel.ClientCertificate,
-            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength));
+            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength))
+        {
+            ProvenName = _provenName,
+        };
         for (var tries = 0; tries < AuthenticationTries; tries++)
         {
             var verdict = await _broker.Authenticator.Authenticate(attempt, CancellationToken.None).ConfigureAwait(false);
@@ -256,6 +262,11 @@ public sealed partial class Connection
         if (KeepAlive() is var keepAlive && keepAlive != Connect.KeepAliveSeconds)
         {
             properties.UInt16(PropertyId.ServerKeepAlive, keepAlive);
+        }
+        if (Connect.AuthenticationMethod is { } method)
+        {
+            // [MQTT-4.12.0-5]
+            properties.Text(PropertyId.AuthenticationMethod, method).Binary(PropertyId.AuthenticationData, _serverProof);
         }
         if (Connect.RequestResponseInformation && limits.ResponseInformation is { Length: > 0 } information)
         {

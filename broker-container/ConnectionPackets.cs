@@ -54,8 +54,7 @@ public sealed partial class Connection
                 MqttException.Protocol("a second CONNECT [MQTT-3.1.0-2]");
                 break;
             case PacketType.Auth when IsV5:
-                Protocol.Packets.Auth.Read(frame.FirstByte, frame.Body);
-                MqttException.Protocol("AUTH without an authentication method in CONNECT [MQTT-4.12.0-7]");
+                HandleAuth(Protocol.Packets.Auth.Read(frame.FirstByte, frame.Body));
                 break;
             case PacketType.ConnAck or PacketType.SubAck or PacketType.UnsubAck or PacketType.PingResp:
                 MqttException.Protocol($"{frame.Type} from a client");
@@ -211,11 +210,11 @@ public sealed partial class Connection
     private bool IsDenied(in Publish publish, TopicEntry topic, in Frame frame)
     {
         var rights = Session!.Rights;
-        if (rights.Unfiltered || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
+        if ((rights.Unfiltered && !topic.IsSys) || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
         {
             return false;
         }
-        if (rights.MayPublish(topic.Text))
+        if (!topic.IsSys && rights.MayPublish(topic.Text))
         {
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;

@@ -34,6 +34,9 @@ public sealed class MqttBroker : IBrokerControl
     public BrokerLimits Limits { get; }
     public IAuthenticator Authenticator { get; }
     public IOutboundBridge Outbound { get; }
+
+    /// <summary>The method of several steps that clients may ask for in CONNECT; null for none.</summary>
+    public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
     public BufferPool Buffers { get; } = new();
     public ulong HashSeed { get; }
@@ -127,7 +130,7 @@ public sealed class MqttBroker : IBrokerControl
         lock (_waitingGate)
         {
             late = [.. _waiting.Where(c => Time.GetElapsedTime(c.AcceptedAt).TotalMilliseconds
-                > (c.Phase == ConnectionPhase.AwaitingConnect ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
+                > (c.Phase is ConnectionPhase.AwaitingConnect or ConnectionPhase.ExchangingAuthentication ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
                 && c.Phase != ConnectionPhase.Authenticating)];
         }
         foreach (var connection in late)
@@ -188,6 +191,18 @@ public sealed class MqttBroker : IBrokerControl
         var devices = new HashSet<Guid>();
         DoIfKnown(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
         return devices;
+    }
+
+    /// <summary>Publishes a text of the broker's own on a hub, QoS 0.</summary>
+    public void PublishText(Guid hubId, string topic, byte[] payload, bool retain) =>
+        DoOn(hubId, hub => hub.PublishText(topic, payload, retain));
+
+    /// <summary>Sessions, subscriptions and retained messages of a hub.</summary>
+    public (int Sessions, int Subscriptions, int Retained) Figures(Guid hubId)
+    {
+        var figures = (0, 0, 0);
+        DoOn(hubId, hub => figures = (hub.Sessions.Count, hub.Subscriptions, hub.Retained.Count));
+        return figures;
     }
 
     /// <summary>Publishes a hub event that did not come from a session of the hub.</summary>

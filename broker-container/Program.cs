@@ -4,6 +4,10 @@ using Microsoft.Extensions.Logging.Console;
 
 const int Failed = 1;
 
+if (args is [ScramCommand.Name, ..])
+{
+    return ScramCommand.Run(args[1..], Console.In, Console.Out, Console.Error);
+}
 BrokerOptions options;
 try
 {

@@ -18,7 +18,11 @@ public sealed record ConnectAttempt(
     X509Certificate2? ClientCertificate,
     bool IsEncrypted,
     IPEndPoint? RemoteAddress,
-    string PacketText);
+    string PacketText)
+{
+    /// <summary>The name that the client has proven by enhanced authentication, else null.</summary>
+    public string? ProvenName { get; init; }
+}
 
 /// <summary>The answer to a <see cref="ConnectAttempt"/>.</summary>
 public abstract record ConnectVerdict

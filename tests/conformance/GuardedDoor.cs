@@ -6,9 +6,9 @@ namespace IotHub.Conformance;
 
 /// <summary>
 /// Lets everyone in but those whose password is "wrong" (0x86), whose name is "stranger" (0x87) or whose id is "forbidden" (0x85). No
-/// one may publish to or read what is below <c>denied</c>.
+/// one, or only the client that is named, may publish to or read what is below <c>denied</c>.
 /// </summary>
-internal sealed class GuardedDoor : IAuthenticator
+internal sealed class GuardedDoor(string? guarded = null) : IAuthenticator
 {
     private static readonly MessageFilterRule NotDenied = new(MessageFilterPolicy.Reject, ["denied/#"]);
 
@@ -26,9 +26,11 @@ internal sealed class GuardedDoor : IAuthenticator
             { UserName: "stranger" } => Refused(ReasonCode.NotAuthorized),
             { UserName: "early" } => Refused(ReasonCode.ServerUnavailable),
             { ClientId: "forbidden" } => Refused(ReasonCode.ClientIdentifierNotValid),
-            _ => new ConnectVerdict.Accepted(AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, attempt.ClientId, _rights),
+            _ => new ConnectVerdict.Accepted(AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, attempt.ClientId, RightsOf(attempt)),
         });
     }
+
+    private Rights RightsOf(ConnectAttempt attempt) => guarded is null || guarded == attempt.ClientId ? _rights : Rights.All;
 
     private static ConnectVerdict.Refused Refused(ReasonCode reason) => new(reason);
 }

@@ -11,3 +11,5 @@ using IotHub.Conformance;
 [assembly: NotObservable(
     "U5-15", "The case does not arise: wildcards, identifiers and shared subscriptions are always available, and none is announced as missing.")]
 [assembly: NotObservable("U5-16", "The case does not arise: no wildcard subscription is refused for being one.")]
+[assembly: NotObservable("MQTT-4.5.0-2", "Binds clients only: their acknowledgements.")]
+[assembly: NotObservable("MQTT-6.0.0-3", "Binds clients only: the subprotocol that they offer.")]

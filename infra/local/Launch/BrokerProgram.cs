@@ -21,15 +21,14 @@ public static class BrokerProgram
             settings);
 
     /// <param name="started">Told of the child as soon as there is one, before it is ready.</param>
-    /// <param name="log">The log to go on in; a new one when left out.</param>
     public static async Task Start(
         StartCommand command, DataFolder data, Ports ports, HttpClient http, OrphanGuard guard, Action<Child> started,
-        CancellationToken cancel, CappedLog? log = null)
+        CancellationToken cancel)
     {
         var saidReady = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var child = Child.Start(
             "The broker", command.Program, command.Arguments, data.Broker, command.Environment,
-            log ?? new CappedLog(Path.Combine(data.Logs, "broker.log")), guard,
+            new CappedLog(Path.Combine(data.Logs, "broker.log")), guard,
             line =>
             {
                 if (line.StartsWith(ReadyPrefix, StringComparison.Ordinal))

@@ -1,27 +1,26 @@
 namespace IotHub.Local.Launch;
 
-/// <summary>How often each child died lately: one that dies again and again is not started for ever.</summary>
+/// <summary>Counts how often each child has died lately: more than <see cref="Allowed"/> times within <see cref="Window"/> is too many.</summary>
 public sealed class Deaths(TimeProvider time)
 {
-    /// <summary>Deaths of one child within <see cref="Window"/> after which it is still started again.</summary>
-    public const int Borne = 5;
-
+    public const int Allowed = 5;
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
-    private readonly Dictionary<string, Queue<long>> _byChild = [];
+    private readonly Dictionary<string, Queue<DateTimeOffset>> _lately = [];
 
-    /// <summary>Counts a death, and gives how many there were within the window, this one included.</summary>
-    public int Count(string child)
+    /// <summary>Counts one more death of <paramref name="child"/>.</summary>
+    public bool AreTooMany(string child)
     {
-        if (!_byChild.TryGetValue(child, out var lately))
+        if (!_lately.TryGetValue(child, out var deaths))
         {
-            _byChild[child] = lately = new Queue<long>();
+            _lately[child] = deaths = new Queue<DateTimeOffset>();
         }
-        lately.Enqueue(time.GetTimestamp());
-        while (time.GetElapsedTime(lately.Peek()) > Window)
+        var now = time.GetUtcNow();
+        deaths.Enqueue(now);
+        while (now - deaths.Peek() > Window)
         {
-            lately.Dequeue();
+            deaths.Dequeue();
         }
-        return lately.Count;
+        return deaths.Count > Allowed;
     }
 }

@@ -22,11 +22,11 @@ public sealed class LocalHub : IAsyncDisposable
     private readonly Action<string> _progress;
     private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(10) };
     private readonly Lock _gate = new();
+    private Func<Child>? _startAzurite;
+    private StartCommand? _brokerCommand;
     private Child? _azurite;
     private Child? _broker;
     private IFunctionApp? _functions;
-    private string _node = "";
-    private StartCommand? _brokerCommand;
     private Endpoints? _endpoints;
 
     private LocalHub(Checkout checkout, DataFolder data, Ports ports, OrphanGuard guard, TimeProvider time, Action<string> progress)
@@ -73,11 +73,11 @@ public sealed class LocalHub : IAsyncDisposable
     }
 
     /// <summary>
-    /// Waits until <paramref name="stop"/>. A child that dies before is started again, on the same ports and with the same data.
+    /// Waits until <paramref name="stop"/>. Azurite or a broker that dies is started again, on the same ports with the same data; one that
+    /// dies too often is the exception. The function app has a host of its own that does this.
     /// </summary>
-    /// <param name="died">Told of each death, in one sentence.</param>
-    /// <exception cref="LaunchException">A child died before it was ready again, or too often.</exception>
-    public async Task Run(Action<string> died, CancellationToken stop)
+    /// <param name="warn">Told a sentence about each child that died and is started again.</param>
+    public async Task Run(Action<string> warn, CancellationToken stop)
     {
         var stopped = Task.Delay(Timeout.InfiniteTimeSpan, _time, stop);
         var deaths = new Deaths(_time);
@@ -90,18 +90,43 @@ public sealed class LocalHub : IAsyncDisposable
             }
             if (first == _functions.Ended)
             {
-                // The stand-in host has tried again as often as the real one; Core Tools do it by themselves.
                 throw await _functions.Ended;
             }
-            var child = first == _azurite.Exited ? _azurite : _broker!;
-            var death = child.Death();
-            var count = deaths.Count(child.Name);
-            if (count > Deaths.Borne)
+            var dead = first == _azurite.Exited ? _azurite : _broker!;
+            var death = dead.Death();
+            if (deaths.AreTooMany(dead.Name))
             {
-                throw new LaunchException($"{death.Message.TrimEnd('.')}; it ended {count} times within a minute.") { LogTail = death.LogTail };
+                throw death;
             }
-            died($"{death.Message.TrimEnd('.')}; it is started again.");
-            await Restart(child, stop);
+            warn($"{death.Message.TrimEnd('.')}; it is started again.");
+            await Replace(dead, stop);
+        }
+    }
+
+    private async Task Replace(Child dead, CancellationToken stop)
+    {
+        await dead.Stop(TimeSpan.Zero);
+        dead.Dispose();
+        dead.Log.Dispose();
+        if (dead == _azurite)
+        {
+            _azurite = _startAzurite!();
+            await Storage.UntilReady(_azurite, _ports, _http, stop);
+        }
+        else
+        {
+            await BrokerProgram.Start(_brokerCommand!, _data, _ports, _http, _guard, child => _broker = child, stop);
+        }
+        lock (_gate)
+        {
+            if (_endpoints is not null)
+            {
+                _endpoints = _endpoints with
+                {
+                    Pids = _endpoints.Pids with { Azurite = _azurite!.ProcessId, Broker = _broker?.ProcessId ?? 0 },
+                };
+                _data.Write(_endpoints);
+            }
         }
     }
 
@@ -131,34 +156,16 @@ public sealed class LocalHub : IAsyncDisposable
         _data.Dispose();
     }
 
-    private async Task Restart(Child dead, CancellationToken stop)
-    {
-        await dead.Stop(StopGrace);
-        dead.Dispose();
-        if (dead == _azurite)
-        {
-            _azurite = null;
-            _azurite = Storage.Start(_node, _checkout.AzuriteFolder, _data, _ports, _guard, dead.Log);
-            await Storage.UntilReady(_azurite, _ports, _http, stop);
-        }
-        else
-        {
-            _broker = null;
-            await BrokerProgram.Start(_brokerCommand!, _data, _ports, _http, _guard, child => _broker = child, stop, dead.Log);
-        }
-        _progress($"{dead.Name} is ready again");
-        TellProcesses(_functions!.ProcessId);
-    }
-
     private async Task StartAll(LocalOptions options, CancellationToken cancel)
     {
         var credentials = _data.ReadCredentials();
         var certificate = ServerCertificate.Prepare(_data.Certificates, _time);
-        _node = await NodePackages.FindNode(cancel);
+        var node = await NodePackages.FindNode(cancel);
         await NodePackages.Install(_checkout.AzuriteFolder, Path.Combine(_data.Logs, "npm.log"), _progress, _guard, cancel);
 
         _progress("starting Azurite");
-        _azurite = Storage.Start(_node, _checkout.AzuriteFolder, _data, _ports, _guard);
+        _startAzurite = () => Storage.Start(node, _checkout.AzuriteFolder, _data, _ports, _guard);
+        _azurite = _startAzurite();
         await Storage.UntilReady(_azurite, _ports, _http, cancel);
 
         var isNew = credentials is null;
@@ -170,25 +177,25 @@ public sealed class LocalHub : IAsyncDisposable
             credentials = await ApiKeys.Create(_checkout, credentials, settings, cancel);
             _data.Write(credentials);
         }
-        _brokerCommand = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
-        await StartApplications(options, _brokerCommand, settings, cancel);
+        var broker = BrokerProgram.Command(_checkout, _data, _ports, certificate, settings);
+        _brokerCommand = broker;
+        await StartApplications(options, broker, settings, cancel);
         credentials = await WithWorkingKey(credentials, settings, cancel);
-        _functions!.ProcessChanged += TellProcesses;
+        _functions!.ProcessChanged += HandlerChanged;
         lock (_gate)
         {
-            _endpoints = Describe(credentials, certificate) with { BrokerCommand = options.WithoutBroker ? _brokerCommand : null };
+            _endpoints = Describe(credentials, certificate) with { BrokerCommand = options.WithoutBroker ? broker : null };
             _data.Write(_endpoints);
         }
     }
 
-    /// <summary>Writes down which processes the children are now.</summary>
-    private void TellProcesses(int handler)
+    private void HandlerChanged(int processId)
     {
         lock (_gate)
         {
             if (_endpoints is not null)
             {
-                _endpoints = _endpoints with { Pids = new ChildIds(_azurite?.ProcessId ?? 0, handler, _broker?.ProcessId ?? 0) };
+                _endpoints = _endpoints with { Pids = _endpoints.Pids with { Functions = processId } };
                 _data.Write(_endpoints);
             }
         }

@@ -18,8 +18,7 @@ public static class Storage
         $"QueueEndpoint=http://127.0.0.1:{ports.Queues}/{Account};" +
         $"TableEndpoint=http://127.0.0.1:{ports.Tables}/{Account};");
 
-    /// <param name="log">The log to go on in; a new one when left out.</param>
-    public static Child Start(string node, string packages, DataFolder data, Ports ports, OrphanGuard guard, CappedLog? log = null)
+    public static Child Start(string node, string packages, DataFolder data, Ports ports, OrphanGuard guard)
     {
         string[] arguments =
         [
@@ -29,7 +28,7 @@ public static class Storage
             "--queueHost", "127.0.0.1", "--queuePort", Text(ports.Queues),
             "--tableHost", "127.0.0.1", "--tablePort", Text(ports.Tables),
         ];
-        log ??= new CappedLog(Path.Combine(data.Logs, "azurite.log"));
+        var log = new CappedLog(Path.Combine(data.Logs, "azurite.log"));
         return Child.Start("Azurite", node, arguments, data.Storage, new Dictionary<string, string>(), log, guard);
     }
 

@@ -7,6 +7,10 @@ public sealed class OrderingOverTcp() : Ordering(Via.Tcp);
 
 public sealed class OrderingOverTls() : Ordering(Via.Tls);
 
+public sealed class OrderingOverWebSocket() : Ordering(Via.WebSocket);
+
+public sealed class OrderingOverSecureWebSocket() : Ordering(Via.SecureWebSocket);
+
 /// <summary>Section 4.6: message ordering.</summary>
 public abstract class Ordering(Via via) : Conversation(via)
 {

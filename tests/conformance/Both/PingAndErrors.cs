@@ -7,6 +7,10 @@ public sealed class PingAndErrorsOverTcp() : PingAndErrors(Via.Tcp);
 
 public sealed class PingAndErrorsOverTls() : PingAndErrors(Via.Tls);
 
+public sealed class PingAndErrorsOverWebSocket() : PingAndErrors(Via.WebSocket);
+
+public sealed class PingAndErrorsOverSecureWebSocket() : PingAndErrors(Via.SecureWebSocket);
+
 /// <summary>Sections 3.12, 3.14 and 4.8 / 4.13: PINGREQ, DISCONNECT, and what a breach of the protocol leads to.</summary>
 public abstract class PingAndErrors(Via via) : Conversation(via)
 {

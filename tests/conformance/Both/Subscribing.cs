@@ -7,6 +7,10 @@ public sealed class SubscribingOverTcp() : Subscribing(Via.Tcp);
 
 public sealed class SubscribingOverTls() : Subscribing(Via.Tls);
 
+public sealed class SubscribingOverWebSocket() : Subscribing(Via.WebSocket);
+
+public sealed class SubscribingOverSecureWebSocket() : Subscribing(Via.SecureWebSocket);
+
 /// <summary>Sections 3.8 to 3.11: SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK.</summary>
 public abstract class Subscribing(Via via) : Conversation(via)
 {

@@ -1,9 +1,7 @@
-using System.Net;
 using IotHub.Broker;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Sessions;
-using IotHub.Broker.Transport;
 using IotHub.Core.Messages;
 using Xunit;
 
@@ -15,19 +13,19 @@ namespace IotHub.Harness.Mqtt;
 /// </summary>
 public sealed class TestBroker : IAsyncDisposable
 {
-    private readonly TcpListenerLoop _listener;
+    private readonly TestListener _listener;
     private readonly CancellationTokenSource _stop = new();
     private readonly ManualTime? _manualTime;
     private readonly Task _timers;
 
-    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via)
+    private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via,
+        IEnhancedAuthentication? enhanced)
     {
         _manualTime = time;
         Via = via;
         Bridge = bridge;
-        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System);
-        _listener = new TcpListenerLoop(Broker, new IPEndPoint(IPAddress.Loopback, 0), via == Via.Tls ? TestCertificate.Create() : null);
-        _listener.Start();
+        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System) { EnhancedAuthentication = enhanced };
+        _listener = new TestListener(Broker, via);
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
     }
 
@@ -36,14 +34,15 @@ public sealed class TestBroker : IAsyncDisposable
 
     /// <summary>The way that <see cref="Open"/> takes.</summary>
     public Via Via { get; }
-    public int Port => _listener.EndPoint.Port;
+    public int Port => _listener.Port;
 
     /// <param name="settings">Events and routes of the anonymous hub.</param>
     public static TestBroker Start(
         BrokerLimits? limits = null, IAuthenticator? authenticator = null, ManualTime? time = null, HubSettings? settings = null,
-        Via via = Via.Tcp)
+        Via via = Via.Tcp, IEnhancedAuthentication? enhanced = null)
     {
-        var broker = new TestBroker(limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via);
+        var broker = new TestBroker(
+            limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via, enhanced);
         if (settings is not null)
         {
             broker.Broker.Configure(AnonymousAuthenticator.HubId, settings);
@@ -98,8 +97,8 @@ public sealed class TestBroker : IAsyncDisposable
     {
         await _stop.CancelAsync();
         await _timers;
-        await _listener.DisposeAsync();
         Broker.Stop();
+        await _listener.DisposeAsync();
         _stop.Dispose();
     }
 }

@@ -1,26 +1,98 @@
+using System.Net;
 using System.Net.Security;
+using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using IotHub.Broker;
+using IotHub.Broker.Transport;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
 
 namespace IotHub.Harness.Mqtt;
 
 /// <summary>The ways to a broker.</summary>
-public enum Via { Tcp, Tls }
+public enum Via { Tcp, Tls, WebSocket, SecureWebSocket }
 
 /// <summary>The client's half of each transport, over a connected socket.</summary>
 public static class Transports
 {
     public static async Task<Stream> Speak(Stream socket, Via via)
     {
-        if (via == Via.Tcp)
+        var bytes = via is Via.Tls or Via.SecureWebSocket ? await Encrypt(socket) : socket;
+        if (via is Via.Tcp or Via.Tls)
         {
-            return socket;
+            return bytes;
         }
+        var answer = await Upgrade(bytes, "mqtt");
+        Assert.StartsWith("HTTP/1.1 101", answer, StringComparison.Ordinal);
+        var webSocket = WebSocket.CreateFromStream(bytes, new WebSocketCreationOptions { SubProtocol = "mqtt" });
+        return WebSocketStream.Create(webSocket, WebSocketMessageType.Binary, ownsWebSocket: true);
+    }
+
+    /// <summary>Asks for a WebSocket and returns the head of the answer.</summary>
+    public static async Task<string> Upgrade(Stream stream, string? subprotocols, string path = "/mqtt")
+    {
+        var offer = subprotocols is null ? "" : $"Sec-WebSocket-Protocol: {subprotocols}\r\n";
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            + $"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"));
+        var head = new StringBuilder();
+        var one = new byte[1];
+        while (!head.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal))
+        {
+            Assert.Equal(1, await stream.ReadAsync(one));
+            head.Append((char)one[0]);
+        }
+        return head.ToString();
+    }
+
+    private static async Task<Stream> Encrypt(Stream socket)
+    {
 #pragma warning disable CA5359 // The certificate was made a moment ago by the other half of the test.
         var tls = new SslStream(socket, leaveInnerStreamOpen: false, (_, _, _, _) => true);
 #pragma warning restore CA5359
         await tls.AuthenticateAsClientAsync("localhost");
         return tls;
+    }
+}
+
+/// <summary>The broker's half: one listener on a free loopback port.</summary>
+internal sealed class TestListener : IAsyncDisposable
+{
+    private readonly TcpListenerLoop? _tcp;
+    private readonly HttpListenerHost? _http;
+
+    public TestListener(MqttBroker broker, Via via)
+    {
+        var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
+        if (via is Via.Tcp or Via.Tls)
+        {
+            _tcp = new TcpListenerLoop(broker, endPoint, via == Via.Tls ? TestCertificate.Create() : null);
+            _tcp.Start();
+            Port = _tcp.EndPoint.Port;
+            return;
+        }
+        var listening = new HttpListening(endPoint, via == Via.SecureWebSocket ? TestCertificate.Create().TargetCertificate : null);
+        // Kestrel starts on other threads only.
+        _http = WebSocketTransport.Start(broker, [listening], NullLoggerFactory.Instance).GetAwaiter().GetResult();
+        Port = _http.Ports[0];
+    }
+
+    public int Port { get; }
+
+    /// <summary>No new clients; those that are there stay for a moment.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_tcp is not null)
+        {
+            await _tcp.DisposeAsync();
+        }
+        if (_http is not null)
+        {
+            await _http.Stop();
+            await _http.DisposeAsync();
+        }
     }
 }
 

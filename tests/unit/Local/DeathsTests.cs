@@ -7,18 +7,26 @@ namespace IotHub.Unit.Local;
 public sealed class DeathsTests
 {
     [Fact]
-    public void Deaths_are_counted_per_child_within_a_minute()
+    public void The_sixth_death_within_a_minute_is_too_many()
+    {
+        var deaths = new Deaths(new ManualTime());
+        for (var i = 0; i < Deaths.Allowed; i++)
+        {
+            Assert.False(deaths.AreTooMany("The broker"));
+        }
+        Assert.False(deaths.AreTooMany("Azurite"));
+        Assert.True(deaths.AreTooMany("The broker"));
+    }
+
+    [Fact]
+    public void Deaths_that_lie_apart_are_forgiven()
     {
         var time = new ManualTime();
         var deaths = new Deaths(time);
-
-        Assert.Equal(1, deaths.Count("broker"));
-        time.Advance(TimeSpan.FromSeconds(40));
-        Assert.Equal(2, deaths.Count("broker"));
-        Assert.Equal(1, deaths.Count("Azurite"));
-        time.Advance(TimeSpan.FromSeconds(30));
-        Assert.Equal(2, deaths.Count("broker"));
-        time.Advance(TimeSpan.FromMinutes(2));
-        Assert.Equal(1, deaths.Count("broker"));
+        for (var i = 0; i < 4 * Deaths.Allowed; i++)
+        {
+            Assert.False(deaths.AreTooMany("The broker"));
+            time.Advance(Deaths.Window / Deaths.Allowed + TimeSpan.FromSeconds(1));
+        }
     }
 }
