@@ -32,7 +32,7 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
         var program = RepositoryRoot.Combine("broker-container", "bin", "Release", "net10.0", "IotHub.Broker");
         if (!File.Exists(program))
         {
-            throw new InvalidOperationException($"{program} is not there: build the benchmarks with -c Release, which builds the broker too");
+            throw new InvalidOperationException($"{program} is not there: build the benchmarks with -c Release");
         }
         var (certificate, key) = Certificate(files);
         var process = ChildProcess.Start(

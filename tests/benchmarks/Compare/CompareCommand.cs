@@ -19,11 +19,12 @@ internal static class CompareCommand
     {
         var quick = args.Contains("--quick");
         var rounds = Value(args, "--rounds") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : quick ? 1 : 3;
-        var scenarios = Scenarios.All(quick).Where(s => s.Name.Contains(Value(args, "--only") ?? "", StringComparison.OrdinalIgnoreCase)).ToList();
+        var only = Value(args, "--only") ?? "";
+        var scenarios = Scenarios.All(quick).Where(s => s.Name.Contains(only, StringComparison.OrdinalIgnoreCase)).ToList();
         var withMosquitto = BrokerUnderLoad.MosquittoProgram is not null && !args.Contains("--ours");
         if (BrokerUnderLoad.MosquittoProgram is null)
         {
-            Console.WriteLine("Mosquitto is not installed (Debian: apt-get install mosquitto): our broker is measured alone, without ratios.\n");
+            Console.WriteLine("Mosquitto is not installed (apt-get install mosquitto): our broker is measured alone, without ratios.\n");
         }
         using var files = new TempFolder("compare");
         var table = new CompareTable(rounds, ProcessFigures.LoadAverage());

@@ -21,12 +21,14 @@ internal enum Against
 
 /// <summary>One row of the verdict: a figure of a scenario, what it must stay within and what it aims at (design, section 6).</summary>
 internal sealed record Measure(
-    string Name, string Scenario, Func<LoadResult, double> Figure, string Unit, Against Against, double? Must, double? Aims, string? Baseline = null);
+    string Name, string Scenario, Func<LoadResult, double> Figure, string Unit, Against Against, double? Must, double? Aims,
+    string? Baseline = null);
 
 /// <summary>What is run and what is asked of it.</summary>
 internal static class Scenarios
 {
-    private const string FanIn = "fan-in QoS 0", FanOut = "fan-out QoS 0 (100)", Pairs0 = "pairs QoS 0", Pairs1 = "pairs QoS 1", Pairs2 = "pairs QoS 2";
+    private const string FanIn = "fan-in QoS 0", FanOut = "fan-out QoS 0 (100)";
+    private const string Pairs0 = "pairs QoS 0", Pairs1 = "pairs QoS 1", Pairs2 = "pairs QoS 2";
     private const string Paced0 = "paced 20,000/s QoS 0", Paced1 = "paced 20,000/s QoS 1";
     private const string Crowd = "pairs QoS 0 beside 2,000 idle", Filters = "pairs QoS 0, 20,000 more filters";
     private const string Pairs1V5 = "pairs QoS 1, MQTT 5", PairsTls = "pairs QoS 0, TLS", PacedTls = "paced 20,000/s QoS 0, TLS";
@@ -52,7 +54,9 @@ internal static class Scenarios
         new(PacedTls, Timed(Paced with { Tls = true })),
         new(Idle, Storm with { Connections = quick ? 2_000 : 10_000 }, Fresh: true),
         new(IdleTls, Storm with { Connections = quick ? 500 : 3_000, Tls = true }, Fresh: true),
-        new(IdleMutual, Storm with { Connections = quick ? 200 : 1_000, Tls = true, ClientCertificate = true }, Fresh: true, OursOnly: true),
+        new(
+            IdleMutual, Storm with { Connections = quick ? 200 : 1_000, Tls = true, ClientCertificate = true },
+            Fresh: true, OursOnly: true),
     ];
 
     public static readonly IReadOnlyList<Measure> Measures =
@@ -81,7 +85,8 @@ internal static class Scenarios
     private static Measure Latency(string name, string scenario, Func<LoadResult, double> figure, double must, double? aims) =>
         new($"{name} of {scenario}", scenario, figure, "µs", Against.Mosquitto, must, aims);
 
-    private static Measure Beside(string scenario) => new(scenario, scenario, r => r.CpuPerMillion, "µs", Against.Ourselves, 1.1, 1.0, Pairs0);
+    private static Measure Beside(string scenario) =>
+        new(scenario, scenario, r => r.CpuPerMillion, "µs", Against.Ourselves, 1.1, 1.0, Pairs0);
 
     private static Measure Absolute(string name, string scenario, Func<LoadResult, double> figure, string unit, double must, double aims) =>
         new($"{name}, {scenario}", scenario, figure, unit, Against.Nothing, must, aims);

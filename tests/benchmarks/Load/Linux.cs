@@ -49,7 +49,8 @@ internal static partial class Linux
     public static void Close(int handle) => _ = close(handle);
 
     /// <summary>CPU time of all threads of a process in seconds, finer than the hundredths of /proc.</summary>
-    public static double? CpuSeconds(int pid) => clock_gettime((~pid << 3) | 2, out var time) == 0 ? time.Seconds + (time.Nanoseconds / 1e9) : null;
+    public static double? CpuSeconds(int pid) =>
+        clock_gettime((~pid << 3) | 2, out var time) == 0 ? time.Seconds + (time.Nanoseconds / 1e9) : null;
 
     private static byte[] Address(IPEndPoint endPoint)
     {
@@ -80,7 +81,9 @@ internal static partial class Linux
         {
             var timeout = new TimeSpec { Seconds = nanoseconds / 1_000_000_000, Nanoseconds = nanoseconds % 1_000_000_000 };
             var count = epoll_pwait2(_handle, _events, EventsMaximum, in timeout, 0);
-            return count >= 0 ? count : LastError == Interrupted ? 0 : throw new IOException($"epoll_pwait2 failed (error {LastError}): it needs Linux 5.11");
+            return count >= 0 ? count
+                : LastError == Interrupted ? 0
+                : throw new IOException($"epoll_pwait2 failed (error {LastError}): it needs Linux 5.11");
         }
 
         public (int Tag, uint Events) this[int index]

@@ -128,7 +128,7 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
         return sent;
     }
 
-    /// <summary>Each message at its time, in a write of its own. It carries the time it was due, so that waiting for us counts too.</summary>
+    /// <summary>Each message at its time, in a write of its own. It carries the time it was due: waiting for us counts too.</summary>
     private int PumpPaced(LoadConnection publisher, ref long wait)
     {
         var sent = 0;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 
 namespace IotHub.Benchmarks.Load;
 
@@ -114,7 +115,7 @@ internal sealed record LoadOptions
                 ? real
                 : throw new ArgumentException($"{name}: \"{args[i]}\" is not a number of seconds");
 
-            IPAddress Address() => IPAddress.TryParse(Value(), out var address) && address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork
+            IPAddress Address() => IPAddress.TryParse(Value(), out var address) && address.AddressFamily == AddressFamily.InterNetwork
                 ? address
                 : throw new ArgumentException($"{name}: \"{args[i]}\" is not an IPv4 address");
         }

@@ -30,7 +30,9 @@ internal sealed class LoadRun : IDisposable
             throw new PlatformNotSupportedException("the generator counts on a clock in nanoseconds: it runs on Linux");
         }
         Options = options;
-        ClientCertificate = options.ClientCertificate ? SslStreamCertificateContext.Create(TlsLayer.MakeClientCertificate(), null, offline: true) : null;
+        ClientCertificate = options.ClientCertificate
+            ? SslStreamCertificateContext.Create(TlsLayer.MakeClientCertificate(), null, offline: true)
+            : null;
         _loops = [.. Enumerable.Range(0, options.Threads).Select(_ => new LoadLoop(this))];
     }
 
@@ -50,7 +52,9 @@ internal sealed class LoadRun : IDisposable
         get
         {
             var outstanding = (Volatile.Read(ref _sent) * Options.Fan) - Volatile.Read(ref _received);
-            return outstanding <= 0 ? Math.Max(1, Options.Outstanding / Options.Fan) : (int)((Options.Outstanding - outstanding) / Options.Fan);
+            return outstanding <= 0
+                ? Math.Max(1, Options.Outstanding / Options.Fan)
+                : (int)((Options.Outstanding - outstanding) / Options.Fan);
         }
     }
 
@@ -187,7 +191,8 @@ internal sealed class LoadRun : IDisposable
         for (var first = 0; first < Options.Filters; first += LoadConnection.FiltersPerFiller)
         {
             var (from, to) = (first, Math.Min(first + LoadConnection.FiltersPerFiller, Options.Filters));
-            Add(first, loop => new LoadConnection(loop, LoadRole.Filler, from) { Filter = index => from + index < to ? FillFilter(from + index) : null });
+            string? Filter(int index) => from + index < to ? FillFilter(from + index) : null;
+            Add(first, loop => new LoadConnection(loop, LoadRole.Filler, from) { Filter = Filter });
         }
     }
 
@@ -196,7 +201,8 @@ internal sealed class LoadRun : IDisposable
         : $"fill/{number % 100}/{number / 100 % 100}/s{number}";
 
     private void AddIdle(int number) => Add(
-        number, loop => new LoadConnection(loop, LoadRole.Idle, number) { Filter = index => index == 0 ? $"idle/{Nonce:x8}/{number}" : null });
+        number,
+        loop => new LoadConnection(loop, LoadRole.Idle, number) { Filter = index => index == 0 ? $"idle/{Nonce:x8}/{number}" : null });
 
     private void Add(int number, Func<LoadLoop, LoadConnection> make)
     {

@@ -9,6 +9,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     private const int TicksPerSecond = 50;
     private const int StampSize = 12;
     private const int DeafTicks = 3;
+    private const int ChurnTopics = 500;
     private static readonly TimeSpan DrainDeadline = TimeSpan.FromSeconds(60);
 
     private readonly List<MessageStream> _streams = [];
@@ -162,7 +163,8 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         return client;
     }
 
-    private SoakClient Receiver(MessageStream stream, string id, bool isV5, bool keepsSession, TimeSpan delay = default, ushort receiveMaximum = 0) =>
+    private SoakClient Receiver(
+        MessageStream stream, string id, bool isV5, bool keepsSession, TimeSpan delay = default, ushort receiveMaximum = 0) =>
         new(port, id, isV5, keepsSession)
         {
             ReceiveMaximum = receiveMaximum,
@@ -188,7 +190,8 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     }
 
     /// <summary>An even rate; one that goes cuts its connection now and then and sends again what was open.</summary>
-    private async Task PublishSteadily(SoakClient client, MessageStream stream, int perSecond, int size, bool goes, CancellationToken cancel)
+    private async Task PublishSteadily(
+        SoakClient client, MessageStream stream, int perSecond, int size, bool goes, CancellationToken cancel)
     {
         var random = new Random(stream.Index);
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1.0 / TicksPerSecond));
@@ -266,8 +269,10 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
             var number = Interlocked.Increment(ref _churned);
             await using var client = new SoakClient(port, $"soak-churn-{number}", number % 2 == 0, keepsSession: false);
             await client.Connect();
-            await client.Subscribe($"soak/churn/{number}/+", 1);
-            await client.Publish($"soak/churn/{number}/a", new byte[100], 1);
+            // Names of clients are new each time, names of topics come round: the broker remembers topics, up to a limit.
+            var topic = $"soak/churn/{number % ChurnTopics}";
+            await client.Subscribe(topic, 1);
+            await client.Publish(topic, new byte[100], 1);
             await (number % 3 == 0 ? client.Cut() : client.Leave());
         }
     }
