@@ -78,7 +78,7 @@ internal sealed partial class SoakClient(int port, string id, bool isV5, bool ke
             Level = (byte)(isV5 ? 5 : 4),
             ClientId = id,
             CleanStart = !keepsSession,
-            KeepAlive = 120,
+            KeepAlive = 30,
             Properties = [.. properties],
         }));
         var answer = await Answer();
@@ -124,6 +124,9 @@ internal sealed partial class SoakClient(int port, string id, bool isV5, bool ke
         }
         await Send(packet);
     }
+
+    /// <summary>Who only receives at QoS 0 sends nothing else, and the broker would take it for dead.</summary>
+    public Task Ping() => Send(new byte[] { 0xC0, 0 });
 
     /// <summary>Ends the connection without a word, in the middle of whatever is on its way.</summary>
     public async Task Cut()

@@ -10,6 +10,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     private const int StampSize = 12;
     private const int DeafTicks = 3;
     private const int ChurnTopics = 500;
+    private const int PingSeconds = 10;
     private static readonly TimeSpan DrainDeadline = TimeSpan.FromSeconds(60);
 
     private readonly List<MessageStream> _streams = [];
@@ -39,10 +40,15 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         var publishing = _publishing.ConvertAll(work => Guarded(() => work(stopPublishing.Token)));
         var going = _comingAndGoing.ConvertAll(work => Guarded(() => work(stopGoing.Token)));
         var until = DateTime.UtcNow + duration;
+        var seconds = 0;
         while (DateTime.UtcNow < until)
         {
             await Task.Delay(TimeSpan.FromSeconds(1));
             eachSecond();
+            if (++seconds % PingSeconds == 0)
+            {
+                await Task.WhenAll(_clients.Values.Select(client => client.Ping()));
+            }
         }
         await stopPublishing.CancelAsync();
         await Task.WhenAll(publishing);
