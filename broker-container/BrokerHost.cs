@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
+using IotHub.Broker.Telemetry;
 using IotHub.Broker.Transport;
 using Microsoft.AspNetCore.Connections;
 
@@ -27,6 +28,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
     private HttpListenerHost? _webSockets;
     private HttpListenerHost? _internal;
     private Task _timers = Task.CompletedTask;
+    private Task _sys = Task.CompletedTask;
     private int _stopping;
 
     private BrokerHost(MqttBroker broker, StorageBridge? storage, TimeProvider clock, ILogger<BrokerHost> logger)
@@ -59,7 +61,8 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var credentials = options.ScramCredentialsFile is { } credentialsFile ? ScramCommand.ReadFile(credentialsFile) : null;
         var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
         var broker = new MqttBroker(
-            new BrokerLimits(), storage?.Authenticator ?? standalone, storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
+            options.Standalone ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? standalone,
+            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
         {
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
         };
@@ -68,7 +71,16 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             if (storage is null)
             {
+                if (credentials is null)
+                {
+                    Log.Standalone(logger, options.Bind);
+                }
                 broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));
+                if (options.SysIntervalSeconds > 0)
+                {
+                    var sys = new SysTopics(broker, AnonymousAuthenticator.HubId, clock);
+                    host._sys = sys.Run(TimeSpan.FromSeconds(options.SysIntervalSeconds), host._stopTimers.Token);
+                }
             }
             else
             {
@@ -83,6 +95,13 @@ public sealed partial class BrokerHost : IAsyncDisposable
             await host.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>All clients of the stand-alone mode are one device: it may have as many sessions as there are connections.</summary>
+    private static BrokerLimits AnonymousLimits()
+    {
+        var limits = new BrokerLimits();
+        return limits with { SessionsPerDeviceMaximum = limits.ConnectionsMaximum };
     }
 
     /// <summary>Lets go of everything in order: no new work, clients told and read out, what is owed handed over.</summary>
@@ -118,6 +137,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
         await _stopTimers.CancelAsync();
         await _timers;
+        await _sys;
         if (_storage is not null)
         {
             await _storage.StopSending();
@@ -233,6 +253,10 @@ public sealed partial class BrokerHost : IAsyncDisposable
 
     private static partial class Log
     {
+        [LoggerMessage(3, LogLevel.Warning,
+            "Stand-alone: whoever reaches {Address} may connect, publish and subscribe to everything; nothing survives a restart")]
+        public static partial void Standalone(ILogger logger, IPAddress address);
+
         [LoggerMessage(1, LogLevel.Information, "Stopping: {Count} connections are told")]
         public static partial void Stopping(ILogger logger, int count);
 

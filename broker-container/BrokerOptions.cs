@@ -20,8 +20,9 @@ public sealed record BrokerOptions
           --cert FILE           the server's certificate (PEM), then those between it and its root
           --key FILE            its private key (PEM); default: in the certificate's file
           --internal-port N     HTTP for the functions: messages, changes, /health
-          --data DIR            where the broker keeps its data
+          --data DIR            folder for the broker's data (made; sessions and retained messages live in memory so far)
           --standalone          no registry and no queues: everyone may connect and do everything
+          --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
           --scram-credentials FILE
                                 stand-alone: only who proves a name by SCRAM-SHA-256 (MQTT 5) comes in; lines are made by
                                 "IotHub.Broker scram-credential NAME", which reads the password from its input
@@ -40,6 +41,9 @@ public sealed record BrokerOptions
     public int? InternalPort { get; init; }
     public string? DataFolder { get; init; }
     public bool Standalone { get; init; }
+
+    /// <summary>Seconds between figures under $SYS; 0 for none.</summary>
+    public int SysIntervalSeconds { get; init; }
 
     /// <summary>Names and keys of those who may come in; null lets everyone in.</summary>
     public string? ScramCredentialsFile { get; init; }
@@ -65,6 +69,7 @@ public sealed record BrokerOptions
                 "--internal-port" => options with { InternalPort = PortNumber(name, Value()) },
                 "--data" => options with { DataFolder = Value() },
                 "--standalone" => options with { Standalone = true },
+                "--sys-interval" => options with { SysIntervalSeconds = Seconds(name, Value()) },
                 "--scram-credentials" => options with { ScramCredentialsFile = Value() },
                 "--log-level" => options with { LogLevel = Level(Value()) },
                 "--help" or "-h" => options with { Help = true },
@@ -83,6 +88,10 @@ public sealed record BrokerOptions
             var option = TlsPort is null ? "--wss-port" : "--tls-port";
             throw new StartException($"{option} needs a certificate: give --cert FILE and --key FILE");
         }
+        if (SysIntervalSeconds > 0 && !Standalone)
+        {
+            throw new StartException("--sys-interval goes with --standalone only");
+        }
         if (ScramCredentialsFile is not null && !Standalone)
         {
             throw new StartException("--scram-credentials goes with --standalone only: otherwise devices are known from the registry");
@@ -100,6 +109,11 @@ public sealed record BrokerOptions
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= IPEndPoint.MaxPort
             ? port
             : throw new StartException($"{name}: \"{text}\" is not a port (0 to 65535)");
+
+    private static int Seconds(string name, string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400
+            ? seconds
+            : throw new StartException($"{name}: \"{text}\" is not a number of seconds (0 to 86400)");
 
     private static LogLevel Level(string text) =>
         Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)

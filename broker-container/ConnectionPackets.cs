@@ -210,11 +210,11 @@ public sealed partial class Connection
     private bool IsDenied(in Publish publish, TopicEntry topic, in Frame frame)
     {
         var rights = Session!.Rights;
-        if (rights.Unfiltered || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
+        if ((rights.Unfiltered && !topic.IsSys) || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
         {
             return false;
         }
-        if (rights.MayPublish(topic.Text))
+        if (!topic.IsSys && rights.MayPublish(topic.Text))
         {
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;

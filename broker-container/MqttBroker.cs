@@ -193,6 +193,18 @@ public sealed class MqttBroker : IBrokerControl
         return devices;
     }
 
+    /// <summary>Publishes a text of the broker's own on a hub, QoS 0.</summary>
+    public void PublishText(Guid hubId, string topic, byte[] payload, bool retain) =>
+        DoOn(hubId, hub => hub.PublishText(topic, payload, retain));
+
+    /// <summary>Sessions, subscriptions and retained messages of a hub.</summary>
+    public (int Sessions, int Subscriptions, int Retained) Figures(Guid hubId)
+    {
+        var figures = (0, 0, 0);
+        DoOn(hubId, hub => figures = (hub.Sessions.Count, hub.Subscriptions, hub.Retained.Count));
+        return figures;
+    }
+
     /// <summary>Publishes a hub event that did not come from a session of the hub.</summary>
     public void Raise(Guid hubId, HubEvent happened) => DoOn(hubId, hub => hub.Raise(happened));
 

@@ -29,6 +29,7 @@ public sealed partial class Hub(Lane lane, Guid id)
     public HubSettings Settings { get; private set; } = new(null, false, []);
     public Dictionary<SessionKey, Session> Sessions { get; } = [];
     public RetainedMessages Retained { get; } = new();
+    public int Subscriptions => _tree.Count;
 
     /// <summary>Bytes of messages that wait in queues of this hub, counted once per queue.</summary>
     public long QueuedBytes { get; private set; }

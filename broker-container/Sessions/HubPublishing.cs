@@ -86,8 +86,8 @@ public sealed partial class Hub
         return IngestOutcome.Accepted;
     }
 
-    /// <summary>Publishes a text of the hub's own, QoS 0, past rights and routes of nobody.</summary>
-    private void PublishText(string topicText, byte[] payload)
+    /// <summary>Publishes a text of the hub's own, QoS 0: an event, or a figure under $SYS.</summary>
+    public void PublishText(string topicText, byte[] payload, bool retain = false)
     {
         if (Resolve(Encoding.UTF8.GetBytes(topicText)) is { } topic)
         {
@@ -95,7 +95,12 @@ public sealed partial class Hub
             {
                 OfferToRoutes(topic.Routes, new DeviceMessage(Guid.NewGuid(), topic.Text, payload, false, Broker.Time.GetUtcNow()), null);
             }
-            Deliver(Unqualified(topic, payload, retain: false));
+            var message = Unqualified(topic, payload, retain);
+            if (retain && HasRoomForRetained(message))
+            {
+                KeepRetained(message);
+            }
+            Deliver(message);
         }
     }
 
