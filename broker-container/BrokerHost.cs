@@ -71,10 +71,6 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             if (storage is null)
             {
-                if (credentials is null)
-                {
-                    Log.Standalone(logger, options.Bind);
-                }
                 broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));
                 if (options.SysIntervalSeconds > 0)
                 {
@@ -88,6 +84,10 @@ public sealed partial class BrokerHost : IAsyncDisposable
             }
             host._timers = broker.RunTimers(host._stopTimers.Token);
             await host.Listen(options, settings, certificate, limits, logging);
+            if (storage is null && credentials is null)
+            {
+                Log.Standalone(logger, options.Bind);
+            }
             return host;
         }
         catch

@@ -210,11 +210,12 @@ public sealed partial class Connection
     private bool IsDenied(in Publish publish, TopicEntry topic, in Frame frame)
     {
         var rights = Session!.Rights;
-        if ((rights.Unfiltered && !topic.IsSys) || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
+        var isOurs = topic.IsSys && _broker.OwnsSys;
+        if ((rights.Unfiltered && !isOurs) || (ReferenceEquals(topic, _allowedTopic) && ReferenceEquals(rights, _allowedBy)))
         {
             return false;
         }
-        if (!topic.IsSys && rights.MayPublish(topic.Text))
+        if (!isOurs && rights.MayPublish(topic.Text))
         {
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;

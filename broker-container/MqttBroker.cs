@@ -38,6 +38,9 @@ public sealed class MqttBroker : IBrokerControl
     /// <summary>The method of several steps that clients may ask for in CONNECT; null for none.</summary>
     public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
+
+    /// <summary>The broker publishes figures under $SYS: clients may read, not write there. [MQTT-4.7.2-1]</summary>
+    public bool OwnsSys { get; set; }
     public BufferPool Buffers { get; } = new();
     public ulong HashSeed { get; }
     public IReadOnlyList<Lane> Lanes => _lanes;

@@ -12,6 +12,7 @@ public sealed class SysTopics(MqttBroker broker, Guid hubId, TimeProvider time)
     /// <summary>Publishes now and then every <paramref name="interval"/>, until cancelled.</summary>
     public async Task Run(TimeSpan interval, CancellationToken cancel)
     {
+        broker.OwnsSys = true;
         using var timer = new PeriodicTimer(interval, time);
         try
         {

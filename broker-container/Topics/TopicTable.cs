@@ -14,7 +14,7 @@ public sealed class TopicEntry(byte[] utf8, ulong hash)
     public ulong Hash { get; } = hash;
     public string Text { get; } = Encoding.UTF8.GetString(utf8);
 
-    /// <summary>Figures of the broker itself: clients may read, never write them.</summary>
+    /// <summary>Under <c>$SYS/</c>, where the broker publishes its own figures if asked to.</summary>
     public bool IsSys { get; } = utf8.AsSpan().StartsWith("$SYS/"u8);
 
     /// <summary>First level, as the subscription versions are kept by it.</summary>
