@@ -61,7 +61,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var credentials = options.ScramCredentialsFile is { } credentialsFile ? ScramCommand.ReadFile(credentialsFile) : null;
         var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
         var broker = new MqttBroker(
-            options.Standalone ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? standalone,
+            options.Standalone && credentials is null ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? standalone,
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
         {
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),

@@ -21,8 +21,9 @@ public sealed partial class Connection
             return Refuse(ReasonCode.BadAuthenticationMethod);
         }
         _exchange = enhanced.Begin();
+        // What the client sent behind its CONNECT without waiting is looked at in the second call.
         return await ContinueAuthentication(Connect.AuthenticationData).ConfigureAwait(false)
-            && (_inbound.Length == 0 || Phase != ConnectionPhase.ExchangingAuthentication || await ReceiveAuthentication(default).ConfigureAwait(false));
+            && await ReceiveAuthentication(default).ConfigureAwait(false);
     }
 
     /// <summary>Bytes from a client that was asked to go on. Nothing but AUTH and DISCONNECT may come. [MQTT-3.1.2-30]</summary>
@@ -83,7 +84,9 @@ public sealed partial class Connection
         }
         _inbound.Consume(size);
         // [MQTT-4.12.0-3] [MQTT-4.12.0-5]
-        return packet.Reason == ReasonCode.ContinueAuthentication && packet.Method == Connect.AuthenticationMethod ? null : ReasonCode.ProtocolError;
+        return packet.Reason == ReasonCode.ContinueAuthentication && packet.Method == Connect.AuthenticationMethod
+            ? null
+            : ReasonCode.ProtocolError;
     }
 
     private async ValueTask<bool> ContinueAuthentication(byte[]? data)

@@ -132,9 +132,9 @@ public sealed class MqttBroker : IBrokerControl
         List<Connection> late;
         lock (_waitingGate)
         {
-            late = [.. _waiting.Where(c => Time.GetElapsedTime(c.AcceptedAt).TotalMilliseconds
-                > (c.Phase is ConnectionPhase.AwaitingConnect or ConnectionPhase.ExchangingAuthentication ? Limits.ConnectTimeoutMs : Limits.CloseTimeoutMs)
-                && c.Phase != ConnectionPhase.Authenticating)];
+            late = [.. _waiting.Where(c => c.Phase != ConnectionPhase.Authenticating
+                && Time.GetElapsedTime(c.AcceptedAt).TotalMilliseconds
+                > (c.Phase == ConnectionPhase.Closing ? Limits.CloseTimeoutMs : Limits.ConnectTimeoutMs))];
         }
         foreach (var connection in late)
         {

@@ -7,7 +7,7 @@ public static class ScramCommand
 {
     public const string Name = "scram-credential";
 
-    /// <summary>A key to try passwords against is made this often slower than one without; clients compute it once per connection.</summary>
+    /// <summary>Whoever steals a credential tries passwords this many times slower; clients compute it once per connection.</summary>
     private const int Iterations = 100_000;
 
     /// <summary>Writes the line of one name; the password is the first line of the input, so that no process list shows it.</summary>

@@ -10,7 +10,7 @@ public interface IEnhancedAuthentication
     IAuthenticationExchange Begin();
 }
 
-/// <summary>One client's exchange. Fed with its Authentication Data in order until the answer is not a <see cref="AuthenticationStep.Challenge"/>.</summary>
+/// <summary>One client's exchange: fed with its Authentication Data in order until the answer is no challenge.</summary>
 public interface IAuthenticationExchange
 {
     /// <summary>Does not wait and does not throw for what a client sent.</summary>

@@ -5,7 +5,7 @@ using System.Text;
 
 namespace IotHub.Broker.Auth;
 
-/// <summary>What a server keeps of a password (RFC 5802 section 3): nobody can log in with it, and the password cannot be read from it.</summary>
+/// <summary>What a server keeps of a password (RFC 5802 section 3): it lets nobody in, and the password cannot be read from it.</summary>
 public sealed record ScramCredential(int Iterations, byte[] Salt, byte[] StoredKey, byte[] ServerKey)
 {
     /// <summary>RFC 7677 asks for at least this many; a file may not hold fewer.</summary>
@@ -19,7 +19,7 @@ public sealed record ScramCredential(int Iterations, byte[] Salt, byte[] StoredK
     private const string Scheme = "SCRAM-SHA-256$";
 
     /// <summary>The credential of a new password, with a salt of its own.</summary>
-    /// <exception cref="FormatException">The password is empty, or not printable ASCII: what other text becomes differs from client to client.</exception>
+    /// <exception cref="FormatException">The password is empty or not printable ASCII: what clients make of other text differs.</exception>
     public static ScramCredential Create(string password, int iterations)
     {
         if (password.Length == 0 || password.AsSpan().ContainsAnyExceptInRange(' ', '~'))
@@ -36,7 +36,7 @@ public sealed record ScramCredential(int Iterations, byte[] Salt, byte[] StoredK
         return new ScramCredential(iterations, salt, storedKey, HMACSHA256.HashData(salted, "Server Key"u8));
     }
 
-    /// <summary><c>SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey</c>, binary parts in base64: the form that PostgreSQL stores as well.</summary>
+    /// <summary><c>SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey</c>, binary parts in base64, as PostgreSQL stores it.</summary>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
         $"{Scheme}{Iterations}:{Convert.ToBase64String(Salt)}${Convert.ToBase64String(StoredKey)}:{Convert.ToBase64String(ServerKey)}");

@@ -6,7 +6,7 @@ using System.Text.Unicode;
 
 namespace IotHub.Broker.Auth;
 
-/// <summary>SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding: both sides prove that they know a password and neither sends it.</summary>
+/// <summary>SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding: both sides prove a password and neither sends it.</summary>
 public sealed class ScramSha256(ScramCredentials credentials) : IEnhancedAuthentication
 {
     private const int NonceSize = 18;
@@ -64,7 +64,8 @@ public sealed class ScramSha256(ScramCredentials credentials) : IEnhancedAuthent
             _header = message[..(headerEnd + 1)];
             _clientFirstBare = message[(headerEnd + 1)..];
             var fields = _clientFirstBare.Split(',');
-            if (fields.Length < 2 || !fields[0].StartsWith("n=", StringComparison.Ordinal) || !fields[1].StartsWith("r=", StringComparison.Ordinal)
+            if (fields.Length < 2 || !fields[0].StartsWith("n=", StringComparison.Ordinal)
+                || !fields[1].StartsWith("r=", StringComparison.Ordinal)
                 || Name(fields[0][2..]) is not { } name || !IsNonce(fields[1][2..]))
             {
                 return No;
@@ -93,8 +94,8 @@ public sealed class ScramSha256(ScramCredentials credentials) : IEnhancedAuthent
             var withoutProof = message[..proofAt];
             var fields = withoutProof.Split(',');
             var proof = Convert.FromBase64String(message[(proofAt + 3)..]);
-            if (fields.Length < 2 || fields[0] != $"c={Convert.ToBase64String(Encoding.UTF8.GetBytes(_header))}" || fields[1] != $"r={_nonce}"
-                || proof.Length != ScramCredential.KeySize)
+            if (fields.Length < 2 || fields[0] != $"c={Convert.ToBase64String(Encoding.UTF8.GetBytes(_header))}"
+                || fields[1] != $"r={_nonce}" || proof.Length != ScramCredential.KeySize)
             {
                 return No;
             }

@@ -37,7 +37,8 @@ public sealed class SharedGroup(string shareName, string topicFilter)
                 _next = index + 1;
                 return member;
             }
-            if (granted > 0 && session.HasRoom(limits) && (waiting is null || (waiting.Session.Connection is null && session.Connection is not null)))
+            var isBetter = waiting is null || (waiting.Session.Connection is null && session.Connection is not null);
+            if (granted > 0 && isBetter && session.HasRoom(limits))
             {
                 (waiting, waitingIndex) = (member, index);
             }

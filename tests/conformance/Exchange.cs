@@ -30,7 +30,7 @@ internal static class Exchange
     public static async Task ExpectAck(this RawClient client, int type, ushort id)
     {
         var packet = await client.Next();
-        var isGood = packet.AsSpan(0, 1).SequenceEqual(Packet.Ack(type, id).AsSpan(0, 1)) && packet[2] == id >> 8 && packet[3] == (id & 0xFF)
+        var isGood = packet[0] == Packet.Ack(type, id)[0] && packet[2] == id >> 8 && packet[3] == (id & 0xFF)
             && (packet.Length == 4 || (client.IsV5 && packet[4] < 0x80));
         Assert.True(isGood, $"expected {Hex.Write(Packet.Ack(type, id))}, got {Hex.Write(packet)}");
     }

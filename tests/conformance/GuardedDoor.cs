@@ -26,7 +26,8 @@ internal sealed class GuardedDoor(string? guarded = null) : IAuthenticator
             { UserName: "stranger" } => Refused(ReasonCode.NotAuthorized),
             { UserName: "early" } => Refused(ReasonCode.ServerUnavailable),
             { ClientId: "forbidden" } => Refused(ReasonCode.ClientIdentifierNotValid),
-            _ => new ConnectVerdict.Accepted(AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, attempt.ClientId, RightsOf(attempt)),
+            _ => new ConnectVerdict.Accepted(
+                AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, attempt.ClientId, RightsOf(attempt)),
         });
     }
 

@@ -110,5 +110,6 @@ public abstract class PingAndErrors(Via via) : Conversation(via)
         await Harness.Eventually.True(() => Broker.Broker.Connections == 1);
     }
 
-    private static ConnectOptions Mortal(string id, byte level) => new() { ClientId = id, Level = level, Will = new WillOptions("will", "gone") };
+    private static ConnectOptions Mortal(string id, byte level) =>
+        new() { ClientId = id, Level = level, Will = new WillOptions("will", "gone") };
 }

@@ -13,7 +13,8 @@ public sealed class SharedSubscriptions : Conversation
     {
         var client = await Connect("c", level);
         var invalid = level == 5 ? (byte)0x8F : (byte)0x80;
-        foreach (var filter in new[] { "$share//t", "$share/g", "$share/g/", "$share/g+/t", "$share/#/t", "$share/+/t", "$share/g/a#", "$share/" })
+        string[] filters = ["$share//t", "$share/g", "$share/g/", "$share/g+/t", "$share/#/t", "$share/+/t", "$share/g/a#", "$share/"];
+        foreach (var filter in filters)
         {
             Assert.Equal([invalid], await client.SubscribeTo((filter, 0)));
         }

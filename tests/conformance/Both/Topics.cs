@@ -84,14 +84,14 @@ public sealed class Topics : Conversation
     public async Task Filters_that_start_with_a_wildcard_see_no_dollar_topics_retained_ones_included(byte level)
     {
         var publisher = await Connect("pub", level);
-        await publisher.Publish("$SYS/x", "kept", retain: true);
+        await publisher.Publish("$data/x", "kept", retain: true);
         await publisher.ExpectNothing();
         var blind = await Connect("blind", level);
         var seeing = await Connect("seeing", level);
         await blind.SubscribeTo(("#", 0), ("+/x", 0), ("+/#", 0));
-        await seeing.Subscribe("$SYS/#", 0);
+        await seeing.Subscribe("$data/#", 0);
         Assert.Equal("kept", (await seeing.Take()).Payload);
-        await publisher.Publish("$SYS/x", "live");
+        await publisher.Publish("$data/x", "live");
         Assert.Equal("live", (await seeing.Take()).Payload);
         await blind.ExpectNothing();
     }

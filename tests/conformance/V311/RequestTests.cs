@@ -28,7 +28,8 @@ public sealed class RequestTests : Conversation
     {
         await using var broker = TestBroker.Start(new BrokerLimits { SubscriptionsPerSessionMaximum = 1 }, new GuardedDoor());
         await using var client = await broker.Connect("c", 4);
-        Assert.Equal([2, 0x80, 0x80, 0x80, 0x80], await client.SubscribeTo(("a", 2), ("b", 1), ("denied/#", 0), ("a+", 0), ("$share/g", 0)));
+        Assert.Equal(
+            [2, 0x80, 0x80, 0x80, 0x80], await client.SubscribeTo(("a", 2), ("b", 1), ("denied/#", 0), ("a+", 0), ("$share/g", 0)));
     }
 
     [Fact]

@@ -20,7 +20,8 @@ public sealed class AcknowledgementTests : Conversation
         var first = qos == 1 ? 0x40 : 0x50;
         foreach (var (topic, code, retain, properties) in new[]
         {
-            ("heard", 0x00, true, ""), ("unheard", 0x10, false, ""), ("denied/x", 0x87, false, ""), ("other", 0x97, true, ""), ("t", 0x99, false, "01 01"),
+            ("heard", 0x00, true, ""), ("unheard", 0x10, false, ""), ("denied/x", 0x87, false, ""), ("other", 0x97, true, ""),
+            ("t", 0x99, false, "01 01"),
         })
         {
             var packet = Packet.Publish(topic, "x", qos, 5, retain, properties: Hex.Read(properties));

@@ -265,8 +265,11 @@ public sealed class EnhancedAuthenticationTests : IAsyncLifetime
             .. lasting ? Packet.Property(0x11, 100u) : []],
     });
 
-    private static byte[] Auth(byte code, string method, byte[] data) => Packet.Whole(
-        0xF0, [code, .. Packet.WithLength([.. Packet.Property(0x15, method), .. data.Length == 0 ? [] : (byte[])[0x16, .. Packet.Binary(data)]])]);
+    private static byte[] Auth(byte code, string method, byte[] data)
+    {
+        byte[] own = data.Length == 0 ? [] : [0x16, .. Packet.Binary(data)];
+        return Packet.Whole(0xF0, [code, .. Packet.WithLength([.. Packet.Property(0x15, method), .. own])]);
+    }
 
     private static byte[] Data(ReceivedAnswer answer) => answer.Properties.Bytes(0x16)[2..];
 }

@@ -64,7 +64,8 @@ public sealed class ScramTests
         foreach (var change in new Func<string, string>[]
         {
             m => m.Replace("r=rOpr", "r=xOpr", StringComparison.Ordinal), m => m.Replace("c=biws", "c=eSws", StringComparison.Ordinal),
-            m => m[..^8] + "AAAAAAA=", m => m[..m.IndexOf(",p=", StringComparison.Ordinal)], m => m + "=", m => "", m => m.Replace("p=", "q=", StringComparison.Ordinal),
+            m => m[..^8] + "AAAAAAA=", m => m[..m.IndexOf(",p=", StringComparison.Ordinal)], m => m + "=", m => "",
+            m => m.Replace("p=", "q=", StringComparison.Ordinal),
         })
         {
             var exchange = _method.Begin();
@@ -127,7 +128,8 @@ public sealed class ScramTests
         var error = Assert.Throws<FormatException>(() => ScramCredentials.Read([$"user {Pencil}", line]));
         Assert.StartsWith("line 2: ", error.Message, StringComparison.Ordinal);
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
-        Assert.Contains("line 2", Assert.Throws<FormatException>(() => ScramCredentials.Read([$"user {Pencil}", $"user {Pencil}"])).Message, StringComparison.Ordinal);
+        var twice = Assert.Throws<FormatException>(() => ScramCredentials.Read([$"user {Pencil}", $"user {Pencil}"]));
+        Assert.Contains("line 2", twice.Message, StringComparison.Ordinal);
     }
 
     private static string Challenge(IAuthenticationExchange exchange, string first) =>
