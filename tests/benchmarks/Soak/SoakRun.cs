@@ -45,10 +45,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         {
             await Task.Delay(TimeSpan.FromSeconds(1));
             eachSecond();
-            if (++seconds % PingSeconds == 0)
-            {
-                await Task.WhenAll(_clients.Values.Select(client => client.Ping()));
-            }
+            await Task.WhenAll(++seconds % PingSeconds == 0 ? _clients.Values.Select(client => client.Ping()) : []);
         }
         await stopPublishing.CancelAsync();
         await Task.WhenAll(publishing);
