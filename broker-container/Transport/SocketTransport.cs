@@ -11,6 +11,12 @@ public static class SocketTransport
 {
     private const int ReceiveBufferSize = 64 * 1024;
 
+    /// <summary>
+    /// So many times a client that always has more is read again at once; then it goes on from the pool, and the thread that watches all
+    /// sockets is free for the others.
+    /// </summary>
+    private const int TurnsMaximum = 16;
+
     /// <summary>Runs until the client is gone. Does not throw for what a client or the network does.</summary>
     public static async Task Serve(MqttBroker broker, Socket socket)
     {
@@ -40,9 +46,17 @@ public static class SocketTransport
 
     private static async Task ReadLoop(MqttBroker broker, Socket socket, Connection connection)
     {
+        var turns = 0;
         while (true)
         {
-            await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+            var wait = socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None);
+            turns = wait.IsCompleted ? turns + 1 : 0;
+            await wait.ConfigureAwait(false);
+            if (turns >= TurnsMaximum)
+            {
+                await Task.Yield();
+                turns = 0;
+            }
             var buffer = broker.Buffers.Rent(ReceiveBufferSize);
             try
             {
@@ -60,7 +74,7 @@ public static class SocketTransport
                         return;
                     }
                 }
-                while (read == ReceiveBufferSize);
+                while (read == ReceiveBufferSize && ++turns < TurnsMaximum);
             }
             finally
             {

@@ -67,7 +67,8 @@ public sealed class TcpListenerLoop : IAsyncDisposable
 
     private async Task ServeTls(Socket socket)
     {
-        var stream = new SslStream(new NetworkStream(socket, ownsSocket: true));
+        var bytes = new HandshakeBytes(socket);
+        var stream = new SslStream(bytes);
         try
         {
             socket.NoDelay = true;
@@ -80,6 +81,7 @@ public sealed class TcpListenerLoop : IAsyncDisposable
             }
             finally
             {
+                bytes.IsShakingHands = false;
                 _handshakes.Release();
             }
             var client = stream.RemoteCertificate as X509Certificate2;
@@ -93,6 +95,25 @@ public sealed class TcpListenerLoop : IAsyncDisposable
         finally
         {
             await stream.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// A socket's bytes; during the handshake what follows a read goes on in the pool: its milliseconds of CPU would hold up the messages
+    /// of everyone else on the thread that watches the sockets.
+    /// </summary>
+    private sealed class HandshakeBytes(Socket socket) : NetworkStream(socket, ownsSocket: true)
+    {
+        public bool IsShakingHands { get; set; } = true;
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            IsShakingHands ? ReadAndHop(buffer, cancellationToken) : base.ReadAsync(buffer, cancellationToken);
+
+        private async ValueTask<int> ReadAndHop(Memory<byte> buffer, CancellationToken cancel)
+        {
+            var read = await base.ReadAsync(buffer, cancel).ConfigureAwait(false);
+            await Task.Yield();
+            return read;
         }
     }
 

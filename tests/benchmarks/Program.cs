@@ -1,19 +1,31 @@
 using IotHub.Benchmarks;
+using IotHub.Benchmarks.Compare;
+using IotHub.Benchmarks.Load;
+using IotHub.Benchmarks.Soak;
 
 // Run on demand, in Release; see tests/benchmarks/README.md for what each table means.
 return args.FirstOrDefault() switch
 {
     "micro" => Micro.Run(args[1..]),
     "allocations" => AllocationTable.Run(args[1..]),
+    "load" => LoadCommand.Run(args[1..]),
+    "compare" => await CompareCommand.Run(args[1..]),
+    "soak" => await SoakCommand.Run(args[1..]),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("""
+    Console.Error.WriteLine($"""
         usage: dotnet run -c Release --project tests/benchmarks -- TABLE [options]
           micro [--filter PATTERN]   nanoseconds and bytes of the codec, the topic look-up and a whole publish
           allocations [--update]     allocated bytes per delivery of each hot path; --update writes allocations.json
+
+        {LoadOptions.Usage}
+
+        {CompareCommand.Usage}
+
+        {SoakCommand.Usage}
         """);
     return 2;
 }

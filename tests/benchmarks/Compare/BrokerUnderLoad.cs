@@ -1,0 +1,101 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using IotHub.Harness;
+
+namespace IotHub.Benchmarks.Compare;
+
+/// <summary>A broker in a process of its own on the loopback, plain and with TLS, without limits on queues or windows.</summary>
+internal sealed class BrokerUnderLoad : IAsyncDisposable
+{
+    private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(30);
+    private readonly ChildProcess _process;
+
+    private BrokerUnderLoad(string name, ChildProcess process, int port, int tlsPort) =>
+        (Name, _process, Port, TlsPort) = (name, process, port, tlsPort);
+
+    public string Name { get; }
+    public int Port { get; }
+    public int TlsPort { get; }
+    public int Pid => _process.Pid;
+    public bool HasEnded => _process.HasExited;
+    public string Output => _process.Output;
+
+    /// <summary>Debian puts it where not every PATH looks. Null when it is not installed.</summary>
+    public static string? MosquittoProgram { get; } =
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/usr/local/sbin")
+            .Select(folder => Path.Combine(folder, "mosquitto")).FirstOrDefault(File.Exists);
+
+    /// <summary>Our broker, stand-alone, as the Release build of this checkout left it.</summary>
+    public static async Task<BrokerUnderLoad> StartOurs(TempFolder files)
+    {
+        var program = RepositoryRoot.Combine("broker-container", "bin", "Release", "net10.0", "IotHub.Broker");
+        if (!File.Exists(program))
+        {
+            throw new InvalidOperationException($"{program} is not there: build the benchmarks with -c Release");
+        }
+        var (certificate, key) = Certificate(files);
+        var process = ChildProcess.Start(
+            program, ["--standalone", "--port", "0", "--tls-port", "0", "--cert", certificate, "--key", key, "--log-level", "error"]);
+        await Until(process, () => process.StandardOutput.Contains("ready {", StringComparison.Ordinal));
+        var line = process.StandardOutput.Split('\n').First(text => text.StartsWith("ready {", StringComparison.Ordinal));
+        using var ports = JsonDocument.Parse(line["ready ".Length..]);
+        return new BrokerUnderLoad(
+            "ours", process, ports.RootElement.GetProperty("port").GetInt32(), ports.RootElement.GetProperty("tls_port").GetInt32());
+    }
+
+    public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files)
+    {
+        var (certificate, key) = Certificate(files);
+        var ports = FreePorts.Take(2);
+        var configuration = files.Combine($"mosquitto-{ports[0]}.conf");
+        await File.WriteAllTextAsync(configuration, $"""
+            user {Environment.UserName}
+            allow_anonymous true
+            set_tcp_nodelay true
+            max_queued_messages 0
+            max_inflight_messages 0
+            log_type error
+            listener {ports[0]} 127.0.0.1
+            listener {ports[1]} 127.0.0.1
+            certfile {certificate}
+            keyfile {key}
+
+            """);
+        var process = ChildProcess.Start(MosquittoProgram!, ["-c", configuration]);
+        await Until(process, () => FreePorts.Answers(ports[1]).Result);
+        return new BrokerUnderLoad("Mosquitto", process, ports[0], ports[1]);
+    }
+
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
+
+    private static async Task Until(ChildProcess process, Func<bool> condition)
+    {
+        using var deadline = new CancellationTokenSource(StartDeadline);
+        while (!condition())
+        {
+            if (process.HasExited || deadline.IsCancellationRequested)
+            {
+                var output = process.Output;
+                await process.DisposeAsync();
+                throw new InvalidOperationException($"{process.Name} did not start:\n{output}");
+            }
+            await Task.Delay(20, CancellationToken.None);
+        }
+    }
+
+    /// <summary>A throw-away certificate of localhost, P-256.</summary>
+    private static (string Certificate, string Key) Certificate(TempFolder files)
+    {
+        var (certificate, key) = (files.Combine("server.pem"), files.Combine("server-key.pem"));
+        if (!File.Exists(key))
+        {
+            using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+            var request = new CertificateRequest("CN=localhost", ecdsa, HashAlgorithmName.SHA256);
+            using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
+            File.WriteAllText(certificate, made.ExportCertificatePem() + "\n");
+            File.WriteAllText(key, ecdsa.ExportPkcs8PrivateKeyPem() + "\n");
+        }
+        return (certificate, key);
+    }
+}

@@ -1,0 +1,134 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using IotHub.Harness.Mqtt;
+
+namespace IotHub.Benchmarks.Soak;
+
+/// <content>What comes in: cut into packets, handed over and acknowledged.</content>
+internal sealed partial class SoakClient
+{
+    private async Task Read(Socket socket, int session)
+    {
+        var buffer = new byte[16 * 1024];
+        var length = 0;
+        try
+        {
+            int read;
+            while ((read = await socket.ReceiveAsync(buffer.AsMemory(length))) > 0)
+            {
+                length += read;
+                var at = 0;
+                while (TryFrame(buffer.AsMemory(at, length - at), out var first, out var body, out var size))
+                {
+                    await Handle(first, body, session);
+                    at += size;
+                }
+                buffer.AsSpan(at, length - at).CopyTo(buffer);
+                length -= at;
+                if (length == buffer.Length)
+                {
+                    Array.Resize(ref buffer, buffer.Length * 2);
+                }
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Cut by us, or by the broker: told apart below.
+        }
+        if (ReferenceEquals(Interlocked.CompareExchange(ref _socket, null, socket), socket))
+        {
+            Refusal ??= $"{id}: the broker ended the connection";
+            socket.Dispose();
+        }
+        _answer.TrySetException(new IOException($"{id}: the connection ended"));
+    }
+
+    private async Task Handle(byte first, ReadOnlyMemory<byte> body, int session)
+    {
+        switch (first >> 4)
+        {
+            case >= 4 and <= 7 when IsDeaf:
+                break;
+            case 2 or 9:
+                _answer.TrySetResult(body.ToArray());
+                break;
+            case 3:
+                await Received(first, body, session);
+                break;
+            case 4 or 7:
+                Close(BinaryPrimitives.ReadUInt16BigEndian(body.Span), (byte)(first >> 4 == 4 ? 1 : 2));
+                break;
+            case 5:
+                var id = BinaryPrimitives.ReadUInt16BigEndian(body.Span);
+                lock (_open)
+                {
+                    if (_orders.TryGetValue(id, out var order))
+                    {
+                        _open[order].IsReceived = true;
+                    }
+                }
+                await Send(Packet.Ack(6, id));
+                break;
+            case 6:
+                _takenQos2.Remove(BinaryPrimitives.ReadUInt16BigEndian(body.Span));
+                await Send(Packet.Ack(7, BinaryPrimitives.ReadUInt16BigEndian(body.Span)));
+                break;
+            case 14:
+                Refusal ??= $"{Id}: DISCONNECT with reason 0x{(body.Length > 0 ? body.Span[0] : 0):X2}";
+                break;
+        }
+    }
+
+    private async Task Received(byte first, ReadOnlyMemory<byte> body, int session)
+    {
+        var qos = (first >> 1) & 3;
+        var topicEnd = 2 + BinaryPrimitives.ReadUInt16BigEndian(body.Span);
+        var topic = System.Text.Encoding.UTF8.GetString(body.Span[2..topicEnd]);
+        var at = topicEnd + (qos > 0 ? 2 : 0);
+        at += isV5 ? 1 + body.Span[at] : 0;
+        var packetId = qos > 0 ? BinaryPrimitives.ReadUInt16BigEndian(body.Span[topicEnd..]) : (ushort)0;
+        if (qos < 2 || _takenQos2.Add(packetId))
+        {
+            await OnMessage(new SoakMessage(body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, session));
+        }
+        if (qos > 0 && !IsDeaf)
+        {
+            await Send(Packet.Ack(qos == 1 ? 4 : 5, packetId));
+        }
+    }
+
+    private void Close(ushort packetId, byte qos)
+    {
+        lock (_open)
+        {
+            if (_orders.TryGetValue(packetId, out var order) && _open[order].Qos == qos)
+            {
+                _orders.Remove(packetId);
+                _open.Remove(order);
+            }
+        }
+    }
+
+    private static bool TryFrame(ReadOnlyMemory<byte> data, out byte first, out ReadOnlyMemory<byte> body, out int size)
+    {
+        (first, body, size) = (0, default, 0);
+        var bytes = data.Span;
+        int length = 0, digits = 0;
+        do
+        {
+            if (bytes.Length < 2 + digits)
+            {
+                return false;
+            }
+            length |= (bytes[1 + digits] & 127) << (7 * digits);
+        }
+        while (bytes[1 + digits++] > 127 && digits < 4);
+        size = 1 + digits + length;
+        if (bytes.Length < size)
+        {
+            return false;
+        }
+        (first, body) = (bytes[0], data.Slice(1 + digits, length));
+        return true;
+    }
+}
