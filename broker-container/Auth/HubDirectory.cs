@@ -117,6 +117,13 @@ public sealed class HubDirectory
         }
         _devices.Forget(deviceId);
         var now = await LoadDevice(deviceId, cancel).WaitAsync(_limits.RegistryTimeout, _clock, cancel);
+        if (_devices.Peek(deviceId) is not null)
+        {
+            // It connected while we were reading: what it was let in with was read after the change was announced, so only a
+            // difference from that is news. Ending it here would cut off a device that has just been made.
+            await _devices.Reload(deviceId, cancel);
+            return;
+        }
         var hub = now is not null && _hubs.Peek(now.HubId) is not null ? await Hub(now.HubId, cancel) : null;
         _live.ForgottenDeviceChanged(hubId, deviceId, now, hub);
     }

@@ -74,7 +74,7 @@ public sealed record BridgeLimits
     public TimeSpan LongestIngressPause { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Time to publish the messages of one read (at most 32) before another reader may have them.</summary>
-    public TimeSpan IngressHideTime { get; init; } = TimeSpan.FromSeconds(60);
+    public TimeSpan IngressHideTime { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>Payload of a message from outside (Scaleway IoT reference, 4 MiB).</summary>
     public int PayloadBytes { get; init; } = 4 * 1024 * 1024;

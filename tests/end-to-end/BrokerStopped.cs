@@ -29,7 +29,7 @@ public sealed class BrokerStopped(OwnBrokerFixture fixture) : IClassFixture<OwnB
         Assert.Equal(HttpStatusCode.OK, (await network.Post("after", "back")).Status);
 
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.OK, answer.Status));
-        await Eventually.True(() => target.Accepted.Count >= 4, TimeSpan.FromSeconds(60), () => fixture.Local.Logs);
+        await Eventually.True(() => target.Accepted.Count >= 4, TimeSpan.FromSeconds(120), () => fixture.Local.Logs);
         // A second effect of any of them would be on its way in front of this one, which comes through the same queues.
         var hearing = await clients.Connected(ClientKind.MqttNet, hub.Login(device));
         await hearing.Subscribe("#");

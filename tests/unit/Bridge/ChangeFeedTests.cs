@@ -306,6 +306,20 @@ public sealed class ChangeFeedTests
     }
 
     [Fact]
+    public async Task A_device_that_connects_while_its_own_making_is_looked_at_is_left_alone()
+    {
+        var device = await _world.AddDevice(await _world.AddHub());
+        var release = _world.Registry.Hold();
+        var looking = _world.Directory.LookAgain(device.HubId, ChangedKind.Device, device.Id, default);
+        await Eventually.True(() => _world.Registry.Reads == 1);
+        _world.Registry.Pass = true;
+        Assert.IsType<ConnectVerdict.Accepted>(await _world.Connect("mine", device.Id.ToString()));
+        release();
+        await looking;
+        Assert.DoesNotContain(_world.Broker.Calls, call => call is RecordingBroker.DeviceEnded);
+    }
+
+    [Fact]
     public async Task Running_it_takes_changes_within_a_second_of_its_clock_and_nudges_at_once()
     {
         var device = await ConnectedDevice();
