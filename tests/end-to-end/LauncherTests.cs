@@ -171,6 +171,8 @@ public sealed class LauncherTests
     public async Task The_five_commands_that_it_prints_work_when_pasted()
     {
         await using var hub = await LocalHub.Start();
+        // It is printed after endpoints.json is there, which is what the start waits for.
+        await Eventually.True(() => hub.Launcher.StandardOutput.Contains("curl -sS -i", StringComparison.Ordinal), Soon);
         var commands = hub.Launcher.StandardOutput.Split("Five commands")[1].Split('\n')
             .Where(line => Regex.IsMatch(line.Trim(), "^([A-Z]+=|mosquitto_sub|npx|curl)")).Select(line => line.Trim()).ToList();
         Assert.Equal(5, commands.Count);
