@@ -100,12 +100,10 @@ public sealed partial class Connection
                 {
                     return Refuse(ReasonCode.PacketTooLarge);
                 }
+                // Before it is sent: from here on the client is waited for, and a client that does not even read is late as well.
+                Phase = ConnectionPhase.ExchangingAuthentication;
                 await SendBeforeSession(packet).ConfigureAwait(false);
-                if (Phase == ConnectionPhase.Authenticating)
-                {
-                    Phase = ConnectionPhase.ExchangingAuthentication;
-                }
-                return true;
+                return Phase != ConnectionPhase.Closed;
             case AuthenticationStep.Proven proven:
                 (_exchange, _provenName, _serverProof) = (null, proven.Name, proven.Data);
                 return await OpenAndGoOn().ConfigureAwait(false);
