@@ -1,5 +1,15 @@
 namespace IotHub.Broker;
 
+/// <summary>Which messages a full queue gives up.</summary>
+public enum QueueOverflow
+{
+    /// <summary>The one that comes: what was accepted first is delivered first.</summary>
+    DropNewest,
+
+    /// <summary>Those that have waited longest: the client finds the latest.</summary>
+    DropOldest,
+}
+
 /// <summary>
 /// Every bound of the broker with its default and its reason. Hitting one has a defined outcome: a reason code, an event or a counter,
 /// never silence. Relations between them are checked at start.
@@ -56,6 +66,15 @@ public sealed record BrokerLimits
 
     /// <summary>Bytes of all messages that a hub keeps for sessions, counted once per message.</summary>
     public long StoredBytesPerHubMaximum { get; init; } = 140L * 1024 * 1024;
+
+    /// <summary>What goes when a session's queue is full.</summary>
+    public QueueOverflow QueueOverflow { get; init; } = QueueOverflow.DropNewest;
+
+    /// <summary>
+    /// Bytes of one shard that are recorded and not on disk yet; above it the disk does not keep up, and nothing new is accepted that has
+    /// to be kept. Four messages of full size fit.
+    /// </summary>
+    public int UncommittedBytesPerShardMaximum { get; init; } = 32 * 1024 * 1024;
 
     /// <summary>
     /// Bytes waiting for one socket. Above it QoS 0 is dropped for this receiver and QoS 1 and 2 stay in the session's queue until

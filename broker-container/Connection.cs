@@ -68,8 +68,29 @@ public sealed partial class Connection
 
     public bool IsOutboxFull => Outbox.PendingBytes > _broker.Limits.OutboxBytesMaximum;
     public bool IsDirty { get; set; }
+
+    /// <summary>Among those that its lane looks at when a commit ends.</summary>
+    internal bool IsAwaitingCommit { get; set; }
     public bool SentAtOnce { get; set; }
     public Action SentLater { get; }
+
+    /// <summary>
+    /// What is written to the client from here on tells of records that are not on disk yet: it leaves when they are. (decision D5)
+    /// </summary>
+    public void Hold()
+    {
+        Outbox.Hold();
+        Lane!.AwaitCommit(this);
+    }
+
+    /// <summary><see cref="Hold"/>, if the lane has recorded anything since <paramref name="mark"/>.</summary>
+    private void HoldIfRecorded(long mark)
+    {
+        if (Lane!.Mark != mark)
+        {
+            Hold();
+        }
+    }
 
     /// <summary>Bytes from the client. Completes at once except while the CONNECT is being checked.</summary>
     /// <returns>False when the transport should close.</returns>

@@ -36,7 +36,7 @@ public sealed partial class Hub
     /// <param name="stored">Called when the message is stored for the routes; only with <see cref="PublishResult.AwaitsStorage"/>.</param>
     public PublishResult Publish(in PublishedMessage message, Action? stored)
     {
-        if (message.Retain && !HasRoomForRetained(message))
+        if ((message.Retain && !HasRoomForRetained(message)) || (Lane.RefusesWork && MustBeKept(message)))
         {
             return PublishResult.QuotaExceeded;
         }
@@ -45,17 +45,20 @@ public sealed partial class Hub
         {
             var routed = new DeviceMessage(
                 Guid.NewGuid(), message.Topic.Text, message.Payload.ToArray(), message.Retain, Broker.Time.GetUtcNow());
-            if (!OfferToRoutes(message.Topic.Routes, routed, stored) && message.Qos > 0)
+            var isOwed = Lane.Journal is not null && message.Qos > 0;
+            if (!(isOwed ? OweToRoutes(message, IsKeptRetained(message), message.Topic.Routes, routed) : OfferToRoutes(message.Topic.Routes, routed, stored))
+                && message.Qos > 0)
             {
                 return PublishResult.QuotaExceeded;
             }
-            awaits = message.Qos > 0;
+            awaits = message.Qos > 0 && !isOwed;
         }
         if (message.Retain)
         {
-            KeepRetained(message);
+            KeepRetained(message, isStored: Lane.Journal is not null);
         }
         var receivers = Deliver(message);
+        EndRecord(message);
         return awaits ? PublishResult.AwaitsStorage
             : receivers > 0 || message.Topic.Routes.Length > 0 ? PublishResult.Delivered : PublishResult.NoMatchingSubscribers;
     }
@@ -73,13 +76,21 @@ public sealed partial class Hub
             return IngestOutcome.Duplicate;
         }
         var routes = exceptRoute is { } except ? Array.FindAll(topic.Routes, r => r != except) : topic.Routes;
-        if (routes.Length > 0 && !OfferToRoutes(routes, message, stored))
+        var published = Unqualified(topic, message.Payload.Span, message.Retain);
+        if (Lane.Damage is not null || Lane.RefusesWork
+            || (routes.Length > 0 && !(Lane.Journal is null ? OfferToRoutes(routes, message, stored) : OweToRoutes(published, false, routes, message))))
         {
             _recentIds.Forget(message.Id);
             return IngestOutcome.BufferFull;
         }
-        Deliver(Unqualified(topic, message.Payload.Span, message.Retain));
-        if (routes.Length == 0)
+        Deliver(published);
+        EndRecord(published);
+        if (Lane.Journal is { } journal)
+        {
+            journal.Ingested(Id, message.Id);
+            journal.AfterCommit(stored);
+        }
+        else if (routes.Length == 0)
         {
             stored();
         }
@@ -98,7 +109,8 @@ public sealed partial class Hub
             var message = Unqualified(topic, payload, retain);
             if (retain && HasRoomForRetained(message))
             {
-                KeepRetained(message);
+                // A figure of the broker's own is as old as the broker.
+                KeepRetained(message, isStored: false);
             }
             Deliver(message);
         }
@@ -193,6 +205,10 @@ public sealed partial class Hub
         {
             SendQos0(message, session, retain, subscriptionIds);
         }
+        else if (session.IsStored)
+        {
+            DeliverStored(message, session, qos, retain, subscriptionIds, group);
+        }
         else if (session.CanTakeNow(qos))
         {
             SendInFlight(message, session.Connection!, qos, retain, subscriptionIds, group);
@@ -223,12 +239,10 @@ public sealed partial class Hub
     private void SendInFlight(
         in PublishedMessage message, Connection connection, byte qos, bool retain, int[]? subscriptionIds, SharedGroup? group)
     {
-        var inFlight = connection.Session!.InFlight;
-        ref var entry = ref inFlight.Add();
-        var flags = (byte)((qos << 1) | (retain ? 1 : 0));
-        if (!Encode(message, connection, flags, entry.PacketId, subscriptionIds))
+        ref var entry = ref connection.Session!.InFlight.Add();
+        if (!Encode(message, connection, (byte)((qos << 1) | (retain ? 1 : 0)), entry.PacketId, subscriptionIds))
         {
-            inFlight.Remove(ref entry);
+            connection.Session.InFlight.Remove(ref entry);
             return;
         }
         var kept = Keep(message);
@@ -259,14 +273,29 @@ public sealed partial class Hub
     /// <summary>The message being published as one that lasts; made once, whoever asks first.</summary>
     private Message Keep(in PublishedMessage message) => _current ??= Lane.Messages.Rent(message);
 
-    /// <summary>Puts a message at the end of a session's queue; its reference passes over. Over a quota it is dropped with an event.</summary>
+    /// <summary>Puts a message at the end of a session's queue; its reference passes over. Over a quota one is dropped with an event.</summary>
     private void Enqueue(Session session, in QueuedMessage queued)
     {
-        if (session.Queue.Count >= Limits.QueuedMessagesPerSessionMaximum
-            || session.Queue.Bytes + queued.Message.Size > Limits.QueuedBytesPerSessionMaximum
-            || QueuedBytes + queued.Message.Size > Limits.StoredBytesPerHubMaximum)
+        if (session.IsStored && queued.Qos > 0)
+        {
+            Store(session, queued);
+            Lane.Messages.Release(queued.Message);
+            return;
+        }
+        if (!MakeRoom(session, queued.Message.Size))
         {
             Lane.Messages.Release(queued.Message);
+            return;
+        }
+        QueuedBytes += queued.Message.Size;
+        session.Queue.Enqueue(queued);
+    }
+
+    /// <summary>Room for one more message of a session: there is some, or its oldest go, by the policy; false when the new one has to.</summary>
+    private bool MakeRoom(Session session, int size)
+    {
+        while (IsFull(session, size))
+        {
             Lane.Counters.DroppedQueueFull++;
             if (!session.IsDropping)
             {
@@ -274,10 +303,35 @@ public sealed partial class Hub
                 Raise(HubEvents.Warning(
                     EventSource.Device, session.Key.DeviceId, "messages are dropped: the queue of the session is full", Broker.Time));
             }
-            return;
+            if (Limits.QueueOverflow == QueueOverflow.DropNewest || !DropOldest(session))
+            {
+                return false;
+            }
         }
-        QueuedBytes += queued.Message.Size;
-        session.Queue.Enqueue(queued);
+        return true;
+    }
+
+    private bool IsFull(Session session, int size)
+    {
+        var (count, bytes) = session.IsStored
+            ? session.HasStored ? (session.Stored.Count, session.Stored.Bytes) : (0, 0L)
+            : session.HasQueued ? (session.Queue.Count, session.Queue.Bytes) : (0, 0L);
+        return count >= Limits.QueuedMessagesPerSessionMaximum || bytes + size > Limits.QueuedBytesPerSessionMaximum
+            || QueuedBytes + size > Limits.StoredBytesPerHubMaximum;
+    }
+
+    private bool DropOldest(Session session)
+    {
+        if (session.IsStored)
+        {
+            return DropOldestStored(session);
+        }
+        if (!TryDequeue(session, out var oldest))
+        {
+            return false;
+        }
+        Lane.Messages.Release(oldest.Message);
+        return true;
     }
 
     private bool TryDequeue(Session session, out QueuedMessage queued)
@@ -300,7 +354,7 @@ public sealed partial class Hub
             return;
         }
         // A PUBREL is not a publish: it waits for no place in the window. [MQTT-4.9.0-3]
-        while (!connection.IsOutboxFull && session.HasResend && session.Resend.TryPeek(out var id)
+        while (!session.IsStored && !connection.IsOutboxFull && session.HasResend && session.Resend.TryPeek(out var id)
             && (connection.Outstanding < connection.SendWindow || session.InFlight.IsReleased(id)))
         {
             SendAgain(session, connection, session.Resend.Dequeue());
@@ -315,6 +369,10 @@ public sealed partial class Hub
                 SendQueued(session, connection, next);
             }
             Lane.Messages.Release(next.Message);
+        }
+        if (session.IsStored)
+        {
+            PumpStored(session, connection);
         }
     }
 
@@ -381,14 +439,31 @@ public sealed partial class Hub
     }
 
     /// <summary>Keeps the message for its topic, or clears it when the payload is empty. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]</summary>
-    private void KeepRetained(in PublishedMessage message)
+    private void KeepRetained(in PublishedMessage message, bool isStored)
     {
-        var replaced = message.Payload.IsEmpty
-            ? Retained.Remove(message.Topic.Text)
-            : Retained.Set(message.Topic.Text, Lane.Messages.Rent(message));
+        Message? replaced;
+        if (message.Payload.IsEmpty)
+        {
+            replaced = Retained.Remove(message.Topic.Text);
+            if (replaced is { Position: > 0 })
+            {
+                Lane.Journal!.RetainedCleared(Id, message.Topic.Utf8);
+            }
+        }
+        else
+        {
+            var kept = Lane.Messages.Rent(message);
+            if (isStored)
+            {
+                BeginRecord(message, isRetained: true, routes: null);
+                kept.Position = _recordAt;
+                Lane.Journal!.Log.AddReference(_recordAt);
+            }
+            replaced = Retained.Set(message.Topic.Text, kept);
+        }
         if (replaced is not null)
         {
-            Lane.Messages.Release(replaced);
+            ReleaseRetained(replaced);
         }
     }
 }

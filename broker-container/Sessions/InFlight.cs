@@ -22,10 +22,10 @@ public struct InFlightEntry
     public Owed Owed { get; set; }
     public bool Retain { get; set; }
 
-    /// <summary>Sending order, for the resend after a reconnect. [MQTT-4.6.0-1]</summary>
+    /// <summary>Sending order, for the resend after a reconnect; of a stored session the sequence number in its queue. [MQTT-4.6.0-1]</summary>
     public long Order { get; set; }
 
-    /// <summary>Null once PUBREL is sent.</summary>
+    /// <summary>Null once PUBREL is sent, and for stored sessions, whose messages lie in the log.</summary>
     public Message? Message { get; set; }
 
     public int[]? SubscriptionIds { get; set; }
@@ -66,6 +66,33 @@ public sealed class InFlight
                 return ref entry;
             }
         }
+    }
+
+    /// <summary>Puts back an exchange that was open when the broker ended.</summary>
+    public void Restore(ushort packetId, long order, Owed owed)
+    {
+        while (Count * 2 >= _entries.Length || _entries[packetId & (_entries.Length - 1)].Owed != Owed.Nothing)
+        {
+            Grow();
+        }
+        _entries[packetId & (_entries.Length - 1)] = new InFlightEntry { PacketId = packetId, Order = order, Owed = owed };
+        Count++;
+        // They come in the order of sending: the next id is the one behind the last.
+        _lastId = packetId;
+    }
+
+    /// <summary>Exchanges for which PUBCOMP is owed.</summary>
+    public List<(long Order, ushort PacketId)> Released()
+    {
+        var released = new List<(long, ushort)>();
+        foreach (ref var entry in _entries.AsSpan())
+        {
+            if (entry.Owed == Owed.PubComp)
+            {
+                released.Add((entry.Order, entry.PacketId));
+            }
+        }
+        return released;
     }
 
     /// <summary>The open exchange with this id, or a null reference (see <see cref="System.Runtime.CompilerServices.Unsafe.IsNullRef"/>).</summary>

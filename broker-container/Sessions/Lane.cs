@@ -1,3 +1,5 @@
+using IotHub.Broker.Durability;
+using IotHub.Broker.Sessions.Stored;
 using IotHub.Broker.Telemetry;
 
 namespace IotHub.Broker.Sessions;
@@ -7,7 +9,7 @@ namespace IotHub.Broker.Sessions;
 /// of packets. What a step wants to say to clients lies in their outboxes when it ends; <see cref="Leave"/> sends it after the
 /// lock is released, one send per client.
 /// </summary>
-public sealed class Lane(MqttBroker broker, int index)
+public sealed partial class Lane(MqttBroker broker, int index)
 {
     private readonly Lock _gate = new();
     private readonly long _start = broker.Time.GetTimestamp();
@@ -23,20 +25,20 @@ public sealed class Lane(MqttBroker broker, int index)
     public FrameCache Frames { get; } = new();
     public Counters Counters { get; } = new();
 
-    /// <summary>Milliseconds since the broker started, as of this step; never goes back.</summary>
+    /// <summary>Milliseconds of this lane's clock, as of this step: since the broker started, or since its log was begun. Never goes back.</summary>
     public long Now { get; private set; }
 
     public void Enter()
     {
         _gate.Enter();
-        Now = (long)Broker.Time.GetElapsedTime(_start).TotalMilliseconds;
+        Now = _startsAt + (long)Broker.Time.GetElapsedTime(_start).TotalMilliseconds;
     }
 
     /// <summary>Ends the step and sends what it left in outboxes.</summary>
     public void Leave()
     {
         var sends = TakeDirty();
-        _gate.Exit();
+        Exit();
         while (sends is not null)
         {
             foreach (var connection in sends)
@@ -55,7 +57,17 @@ public sealed class Lane(MqttBroker broker, int index)
             sends.Clear();
             _spareLists.Push(sends);
             sends = TakeDirty();
-            _gate.Exit();
+            Exit();
+        }
+    }
+
+    private void Exit()
+    {
+        var wantsCommit = Journal is { Log.HasPending: true } && !_isCommitting;
+        _gate.Exit();
+        if (wantsCommit)
+        {
+            _committer?.Wake();
         }
     }
 
@@ -74,7 +86,7 @@ public sealed class Lane(MqttBroker broker, int index)
     {
         connection.Outbox.EndSend();
         connection.Session?.Hub.Pump(connection.Session);
-        if (connection.Outbox.PendingBytes > 0)
+        if (connection.Outbox.SendableBytes > 0)
         {
             MarkDirty(connection);
         }
@@ -125,7 +137,7 @@ public sealed class Lane(MqttBroker broker, int index)
         {
             var connection = taken[i];
             connection.IsDirty = false;
-            if (!connection.Outbox.IsSending && connection.Outbox.PendingBytes > 0)
+            if (!connection.Outbox.IsSending && connection.Outbox.SendableBytes > 0)
             {
                 connection.Outbox.BeginSend();
                 taken[kept++] = connection;

@@ -1,4 +1,5 @@
 using IotHub.Broker.Protocol.Packets;
+using IotHub.Broker.Sessions.Stored;
 using IotHub.Broker.Topics;
 
 namespace IotHub.Broker.Sessions;
@@ -25,6 +26,9 @@ public sealed class Message
 
     public int References { get; private set; }
 
+    /// <summary>Where its record lies in the log; 0 when it is in memory only.</summary>
+    public long Position { get; internal set; }
+
     public ReadOnlySpan<byte> Topic => _data.AsSpan(0, _topicLength);
 
     /// <summary>Properties that travel on unchanged, in their order.</summary>
@@ -43,7 +47,20 @@ public sealed class Message
         from.Topic.Utf8.CopyTo(_data, 0);
         from.Properties.CopyTo(_data.AsSpan(_topicLength));
         from.Payload.CopyTo(_data.AsSpan(_topicLength + _propertiesLength));
-        (Qos, PayloadIsText, ExpiresAt, References) = (from.Qos, from.PayloadIsText, from.ExpiresAt, 1);
+        (Qos, PayloadIsText, ExpiresAt, References, Position) = (from.Qos, from.PayloadIsText, from.ExpiresAt, 1, 0);
+    }
+
+    internal void Fill(in MessageRecord from, long position)
+    {
+        if (_data.Length < from.Size)
+        {
+            _data = new byte[from.Size];
+        }
+        (_topicLength, _propertiesLength, _payloadLength) = (from.Topic.Length, from.Properties.Length, from.Payload.Length);
+        from.Topic.CopyTo(_data);
+        from.Properties.CopyTo(_data.AsSpan(_topicLength));
+        from.Payload.CopyTo(_data.AsSpan(_topicLength + _propertiesLength));
+        (Qos, PayloadIsText, ExpiresAt, References, Position) = (from.Qos, from.PayloadIsText, from.ExpiresAt, 1, position);
     }
 
     internal void AddReference() => References++;
@@ -83,6 +100,9 @@ public readonly ref struct PublishedMessage
     /// <summary>The session that published it, for No Local; null for networks, events and wills.</summary>
     public Session? Publisher { get; init; }
 
+    /// <summary>Packet id of a client's QoS 2 publish, which must be known again after a crash; else 0.</summary>
+    public ushort IncomingPacketId { get; init; }
+
     /// <summary>The whole packet as it came, where it can be sent on as it stands to receivers of the same version at QoS 0.</summary>
     public ReadOnlySpan<byte> ReadyFrame { get; init; }
     public bool ReadyFrameIsV5 { get; init; }
@@ -99,6 +119,14 @@ public sealed class MessagePool
     {
         var message = _free.TryPop(out var pooled) ? pooled : new Message();
         message.Fill(from);
+        return message;
+    }
+
+    /// <summary>The same for one that was read back from the log.</summary>
+    internal Message Rent(in MessageRecord from, long position)
+    {
+        var message = _free.TryPop(out var pooled) ? pooled : new Message();
+        message.Fill(from, position);
         return message;
     }
 

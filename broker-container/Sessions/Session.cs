@@ -1,5 +1,6 @@
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol.Packets;
+using IotHub.Broker.Sessions.Stored;
 using IotHub.Broker.Topics;
 
 namespace IotHub.Broker.Sessions;
@@ -17,6 +18,7 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     private InFlight? _inFlight;
     private MessageQueue? _queue;
     private Queue<ushort>? _resend;
+    private StoredQueue? _stored;
 
     public Hub Hub { get; } = hub;
     public SessionKey Key { get; } = key;
@@ -37,6 +39,25 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     public Queue<ushort> Resend => _resend ??= new Queue<ushort>();
     public bool HasResend => _resend is { Count: > 0 };
 
+    /// <summary>Its number in the log of its shard; 0 for a session that dies with the process.</summary>
+    public long Number { get; set; }
+
+    /// <summary>The session survives the process: what it is owed at QoS 1 and 2 waits in <see cref="Stored"/>, not in <see cref="Queue"/>.</summary>
+    public bool IsStored => Number != 0;
+
+    /// <summary>Position of its latest image in the log.</summary>
+    public long Home { get; set; }
+
+    /// <summary>Only of a stored session.</summary>
+    public StoredQueue Stored => _stored ??= new StoredQueue();
+    public bool HasStored => _stored is { Count: > 0 };
+
+    /// <summary>Is there a stored message that was not sent yet?</summary>
+    public bool HasUnsent => _stored is { Count: > 0 } stored && stored.FindLive(stored.Unsent) < stored.Next;
+
+    /// <summary>Messages read back from the log, in the order in which they are sent; null when none are.</summary>
+    public LoadedMessages? Loaded { get; set; }
+
     public uint ExpirySeconds { get; set; }
 
     /// <summary>Milliseconds of the lane's clock; <see cref="long.MaxValue"/> while online or when it never expires.</summary>
@@ -52,9 +73,21 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     /// <summary>Can a message of this quality go to the client right away?</summary>
     public bool CanTakeNow(byte qos) => Connection is { } c && (qos == 0
         ? !c.IsOutboxFull
-        : !HasQueued && !HasResend && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
+        : !HasQueued && !HasResend && !HasUnsent && c.Outstanding < c.SendWindow && !c.IsOutboxFull);
 
     /// <summary>Is there room in the queue for one more message?</summary>
-    public bool HasRoom(BrokerLimits limits) =>
-        !HasQueued || (Queue.Count < limits.QueuedMessagesPerSessionMaximum && Queue.Bytes < limits.QueuedBytesPerSessionMaximum);
+    public bool HasRoom(BrokerLimits limits) => IsStored
+        ? !HasStored || (Stored.Count < limits.QueuedMessagesPerSessionMaximum && Stored.Bytes < limits.QueuedBytesPerSessionMaximum)
+        : !HasQueued || (Queue.Count < limits.QueuedMessagesPerSessionMaximum && Queue.Bytes < limits.QueuedBytesPerSessionMaximum);
+
+    /// <summary>Takes over what the log told of it.</summary>
+    internal void Restore(long number, RecoveredSession recovered)
+    {
+        (Number, Home, _stored) = (number, recovered.Home, recovered.Queue);
+        foreach (var (sequence, (packetId, owed)) in recovered.InFlight)
+        {
+            InFlight.Restore(packetId, sequence, owed);
+        }
+        IncomingQos2 = recovered.Incoming.Count > 0 ? recovered.Incoming : null;
+    }
 }

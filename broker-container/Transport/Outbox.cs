@@ -4,10 +4,22 @@ namespace IotHub.Broker.Transport;
 /// Bytes on their way to one socket: what is being sent, and what has come meanwhile. Appending and swapping happen under the lane's
 /// lock; the send itself outside of it, so a slow socket holds nobody up. An empty outbox owns no buffer.
 /// </summary>
-/// <remarks>Invariant: <see cref="Sending"/> is non-null exactly while <see cref="IsSending"/>.</remarks>
+/// <remarks>
+/// Bytes that tell of something that is not on disk yet are held, and all that comes behind them: <see cref="Hold"/> before they are
+/// written, <see cref="Seal"/> when the commit that covers them begins, <see cref="Release"/> when it has ended.
+/// Invariants: <see cref="Sending"/> is non-null exactly while <see cref="IsSending"/>; 0 &lt;= sendable, sealed &lt;= pending bytes.
+/// </remarks>
 public sealed class Outbox(BufferPool pool)
 {
     private byte[]? _pending;
+    private int _sendable;
+    private int _sealed;
+
+    /// <summary>Pending bytes that may go out now.</summary>
+    public int SendableBytes => IsHeld ? _sendable : PendingBytes;
+
+    /// <summary>Some bytes wait for a commit.</summary>
+    public bool IsHeld { get; private set; }
 
     public int PendingBytes { get; private set; }
     public byte[]? Sending { get; private set; }
@@ -36,11 +48,38 @@ public sealed class Outbox(BufferPool pool)
 
     public void Append(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Take(bytes.Length));
 
-    /// <summary>Makes what is pending the bytes to send. Only when nothing is being sent and something is pending.</summary>
+    /// <summary>What is written from here on waits until it is released.</summary>
+    public void Hold()
+    {
+        if (!IsHeld)
+        {
+            (IsHeld, _sendable, _sealed) = (true, PendingBytes, 0);
+        }
+    }
+
+    /// <summary>The commit that begins now covers what is pending so far.</summary>
+    public void Seal() => _sealed = PendingBytes;
+
+    /// <summary>That commit is on disk.</summary>
+    public void Release()
+    {
+        _sendable = _sealed;
+        IsHeld = _sendable < PendingBytes;
+    }
+
+    /// <summary>Makes what may go out the bytes to send. Only when nothing is being sent and something may.</summary>
     public void BeginSend()
     {
-        (Sending, SendingBytes) = (_pending, PendingBytes);
-        (_pending, PendingBytes) = (null, 0);
+        var held = PendingBytes - SendableBytes;
+        (Sending, SendingBytes) = (_pending, SendableBytes);
+        _pending = null;
+        if (held > 0)
+        {
+            _pending = pool.Rent(held);
+            Sending.AsSpan(SendingBytes, held).CopyTo(_pending);
+        }
+        (_sendable, _sealed) = (0, Math.Max(0, _sealed - SendingBytes));
+        PendingBytes = held;
     }
 
     public void EndSend()
@@ -60,5 +99,6 @@ public sealed class Outbox(BufferPool pool)
             pool.Return(_pending);
         }
         (_pending, PendingBytes) = (null, 0);
+        (IsHeld, _sendable, _sealed) = (false, 0, 0);
     }
 }

@@ -1,0 +1,186 @@
+using IotHub.Broker.Protocol;
+using IotHub.Broker.Sessions.Stored;
+
+namespace IotHub.Broker.Sessions;
+
+/// <summary>Messages of one stored session that were read back from the log, ahead of being sent.</summary>
+public sealed class LoadedMessages
+{
+    public Queue<(long Sequence, Message Message)> Ready { get; } = new();
+
+    /// <summary>A read is under way.</summary>
+    public bool IsLoading { get; set; }
+}
+
+/// <content>Reading messages back: outside of the lane, some at a time, in the order in which they will be sent.</content>
+public sealed partial class Hub
+{
+    private const int LoadedMessagesMaximum = 128;
+    private const int LoadedBytesMaximum = 256 * 1024;
+
+    /// <summary>The message, if it has been read back; else a read is begun, and <see cref="Pump"/> will be called again.</summary>
+    private bool TryTakeLoaded(Session session, long sequence, out Message message)
+    {
+        var loaded = session.Loaded ??= new LoadedMessages();
+        while (loaded.Ready.TryDequeue(out var next))
+        {
+            if (next.Sequence == sequence)
+            {
+                message = next.Message;
+                return true;
+            }
+            // Done or dropped meanwhile.
+            Lane.Messages.Release(next.Message);
+        }
+        message = null!;
+        if (!loaded.IsLoading)
+        {
+            Load(session, loaded);
+            if (loaded.Ready.TryPeek(out var first) && first.Sequence == sequence)
+            {
+                message = loaded.Ready.Dequeue().Message;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Begins to read what is sent next. What is not on disk yet is at hand and needs no reading.</summary>
+    private void Load(Session session, LoadedMessages loaded)
+    {
+        var wanted = NextToSend(session);
+        var committed = wanted.FindIndex(w => w.Position >= Log.CommittedPosition);
+        if (committed == 0)
+        {
+            foreach (var (sequence, position) in wanted)
+            {
+                if (LoadNow(position) is { } message)
+                {
+                    loaded.Ready.Enqueue((sequence, message));
+                }
+            }
+            return;
+        }
+        if (committed > 0)
+        {
+            wanted.RemoveRange(committed, wanted.Count - committed);
+        }
+        loaded.IsLoading = true;
+        Broker.Background(() => ReadBack(session, loaded, wanted));
+    }
+
+    private List<(long Sequence, long Position)> NextToSend(Session session)
+    {
+        var wanted = new List<(long, long)>();
+        var bytes = 0;
+        foreach (var packetId in session.HasResend ? session.Resend : [])
+        {
+            ref var entry = ref session.InFlight.Find(packetId);
+            if (!System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry) && entry.Owed != Owed.PubComp
+                && !Want(session, entry.Order, wanted, ref bytes))
+            {
+                return wanted;
+            }
+        }
+        var queue = session.Stored;
+        for (var sequence = queue.FindLive(queue.Unsent); sequence < queue.Next; sequence = queue.FindLive(sequence + 1))
+        {
+            if (!Want(session, sequence, wanted, ref bytes))
+            {
+                break;
+            }
+        }
+        return wanted;
+    }
+
+    private static bool Want(Session session, long sequence, List<(long Sequence, long Position)> wanted, ref int bytes)
+    {
+        var entry = session.Stored[sequence];
+        bytes += entry.Size;
+        if (wanted.Count == LoadedMessagesMaximum || (wanted.Count > 0 && bytes > LoadedBytesMaximum))
+        {
+            return false;
+        }
+        wanted.Add((sequence, entry.Position));
+        return true;
+    }
+
+    /// <summary>On a thread of its own, outside of the lane.</summary>
+    private void ReadBack(Session session, LoadedMessages loaded, List<(long Sequence, long Position)> wanted)
+    {
+        var bodies = new List<(long Sequence, long Position, byte[] Body, int Length)>(wanted.Count);
+        string? failed = null;
+        try
+        {
+            foreach (var (sequence, position) in wanted)
+            {
+                byte[] body = [];
+                var length = Log.ReadCommitted(position, ref body, out var kind);
+                if (length >= 0 && kind == (byte)RecordKind.Message)
+                {
+                    bodies.Add((sequence, position, body, length));
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            failed = e.Message;
+        }
+        Lane.Enter();
+        try
+        {
+            loaded.IsLoading = false;
+            if (!ReferenceEquals(session.Loaded, loaded))
+            {
+                return;
+            }
+            foreach (var (sequence, position, body, length) in bodies)
+            {
+                if (session.Stored[sequence].Position == position)
+                {
+                    loaded.Ready.Enqueue((sequence, Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position)));
+                }
+            }
+            if (failed is not null && bodies.Count == 0)
+            {
+                Lane.Broker.CannotReadBack(Lane.Index, failed);
+                session.Connection?.End(ReasonCode.ServerUnavailable, publishWill: true);
+                return;
+            }
+            Pump(session);
+        }
+        finally
+        {
+            Lane.Leave();
+        }
+    }
+
+    /// <summary>One message, under the lane: where few are needed, or what is needed is not on disk yet. Null when it cannot be read.</summary>
+    private Message? LoadNow(long position)
+    {
+        try
+        {
+            byte[] body = [];
+            var length = Log.TryRead(position, ref body, out var kind);
+            return length >= 0 && kind == (byte)RecordKind.Message
+                ? Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Lane.Broker.CannotReadBack(Lane.Index, e.Message);
+            return null;
+        }
+    }
+
+    private void ForgetLoaded(Session session)
+    {
+        if (session.Loaded is { } loaded)
+        {
+            while (loaded.Ready.TryDequeue(out var next))
+            {
+                Lane.Messages.Release(next.Message);
+            }
+            session.Loaded = null;
+        }
+    }
+}

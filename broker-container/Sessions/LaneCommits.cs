@@ -1,0 +1,153 @@
+using IotHub.Broker.Durability;
+using IotHub.Broker.Sessions.Stored;
+
+namespace IotHub.Broker.Sessions;
+
+/// <content>
+/// The lane and its log. A step writes records and says what must not leave before they are on disk; a commit takes all records so far,
+/// is written outside of the lock, and lets go of what waited for it. One commit at a time; what comes meanwhile goes with the next.
+/// </content>
+public sealed partial class Lane
+{
+    private readonly List<Connection> _awaiting = [];
+    private readonly Queue<(SegmentInfo Segment, long Barrier)> _unreferenced = new();
+    private LaneCommitter? _committer;
+    private long _startsAt;
+    private bool _isCommitting;
+    private bool _isRetry;
+
+    /// <summary>Where changes that must survive are written; null when nothing does.</summary>
+    public Journal? Journal { get; private set; }
+
+    /// <summary>Why hubs of this lane are not served: its log is damaged. Null as a rule.</summary>
+    public string? Damage { get; internal set; }
+
+    /// <summary>Changes whenever something is recorded.</summary>
+    public long Mark => Journal?.Log.NextPosition ?? 0;
+
+    /// <summary>Nothing new that must survive is accepted: the disk does not keep up, or fails.</summary>
+    public bool RefusesWork => Journal is { RefusesWork: true };
+
+    /// <summary>Gives the lane its log, before the first client.</summary>
+    /// <param name="startsAt">The lane's clock goes on from here.</param>
+    internal void Attach(Journal journal, long startsAt) => (Journal, _startsAt) = (journal, startsAt);
+
+    /// <summary>Commits from now on without being asked.</summary>
+    internal void Attach(LaneCommitter committer) => _committer = committer;
+
+    internal void AwaitCommit(Connection connection)
+    {
+        if (!connection.IsAwaitingCommit)
+        {
+            connection.IsAwaitingCommit = true;
+            _awaiting.Add(connection);
+        }
+    }
+
+    /// <summary>Takes what is recorded so far as the next commit; false when there is nothing.</summary>
+    public bool BeginCommit()
+    {
+        Enter();
+        try
+        {
+            var journal = Journal!;
+            // A commit that is written once more covers what it covered before, not what has come since.
+            _isRetry = journal.Log.IsFailing;
+            if (!journal.Log.BeginCommit(new LogClock(Now, Broker.Time.GetUtcNow().ToUnixTimeMilliseconds())))
+            {
+                return false;
+            }
+            _isCommitting = true;
+            if (!_isRetry)
+            {
+                foreach (var connection in _awaiting)
+                {
+                    connection.Outbox.Seal();
+                }
+                journal.BeginCommit();
+            }
+            return true;
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>The commit is on disk.</summary>
+    public void EndCommit()
+    {
+        List<Action> due;
+        Enter();
+        try
+        {
+            Journal!.Log.EndCommit();
+            _isCommitting = false;
+            ReleaseHeld();
+            due = Journal.EndCommit();
+            Clean();
+        }
+        finally
+        {
+            Leave();
+        }
+        foreach (var action in due)
+        {
+            action();
+        }
+    }
+
+    /// <summary>The commit could not be written: it stays the next one, and nothing that waits for it leaves.</summary>
+    public void FailCommit()
+    {
+        Enter();
+        try
+        {
+            Journal!.Log.FailCommit();
+            _isCommitting = false;
+        }
+        finally
+        {
+            // Not Leave's wake-up: whoever drives the commits waits before the next try.
+            Leave();
+        }
+    }
+
+    /// <summary>A segment that nothing needs any more, to be deleted outside of the lane.</summary>
+    public SegmentInfo? TakeDeletable()
+    {
+        Enter();
+        try
+        {
+            var log = Journal!.Log;
+            return _unreferenced.TryPeek(out var oldest) && oldest.Barrier <= log.CommittedPosition ? _unreferenced.Dequeue().Segment : null;
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    private void ReleaseHeld()
+    {
+        var kept = 0;
+        for (var i = 0; i < _awaiting.Count; i++)
+        {
+            var connection = _awaiting[i];
+            connection.Outbox.Release();
+            if (connection.Outbox.SendableBytes > 0)
+            {
+                MarkDirty(connection);
+            }
+            if (connection.Outbox.IsHeld)
+            {
+                _awaiting[kept++] = connection;
+            }
+            else
+            {
+                connection.IsAwaitingCommit = false;
+            }
+        }
+        _awaiting.RemoveRange(kept, _awaiting.Count - kept);
+    }
+}

@@ -1,0 +1,157 @@
+namespace IotHub.Broker.Sessions;
+
+/// <summary>
+/// The thread that writes one lane's commits: it sleeps while nothing is recorded, writes at once when something is, and takes all that
+/// has come meanwhile with the next write. There is no wait for more: the write before is the wait.
+/// </summary>
+internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDisposable
+{
+    private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+
+    private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly ManualResetEventSlim _stop = new();
+    private Thread? _thread;
+
+    public void Start()
+    {
+        _thread = new Thread(Run) { IsBackground = true, Name = $"log {lane.Index}" };
+        _thread.Start();
+    }
+
+    /// <summary>Something was recorded.</summary>
+    public void Wake()
+    {
+        if (_wake.CurrentCount == 0)
+        {
+            try
+            {
+                _wake.Release();
+            }
+            catch (SemaphoreFullException)
+            {
+                // Somebody else was first: it is awake.
+            }
+        }
+    }
+
+    /// <summary>Writes what is left and ends. Gives up on a disk that does not take it.</summary>
+    public void Stop()
+    {
+        _stop.Set();
+        Wake();
+        _thread?.Join();
+    }
+
+    public void Dispose()
+    {
+        Stop();
+        _wake.Dispose();
+        _stop.Dispose();
+    }
+
+    private void Run()
+    {
+        var needsMark = false;
+        while (true)
+        {
+            var isAwake = _wake.Wait(needsMark ? IdleTime : Timeout.InfiniteTimeSpan);
+            if (CommitAll())
+            {
+                needsMark = true;
+            }
+            if (_stop.IsSet)
+            {
+                MarkIdle();
+                return;
+            }
+            if (!isAwake && needsMark)
+            {
+                needsMark = !MarkIdle();
+            }
+        }
+    }
+
+    /// <returns>Was anything written?</returns>
+    private bool CommitAll()
+    {
+        var wrote = false;
+        var pause = FirstPause;
+        while (lane.BeginCommit())
+        {
+            try
+            {
+                lane.Journal!.Log.WriteCommit();
+                lane.EndCommit();
+                wrote = true;
+                DeleteUnneeded();
+                if (pause != FirstPause)
+                {
+                    Log.Works(logger, lane.Index);
+                    pause = FirstPause;
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                if (pause == FirstPause)
+                {
+                    Log.Fails(logger, lane.Index, e.Message);
+                }
+                lane.FailCommit();
+                if (_stop.Wait(pause))
+                {
+                    return wrote;
+                }
+                pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+            }
+        }
+        return wrote;
+    }
+
+    private bool MarkIdle()
+    {
+        try
+        {
+            lane.Journal!.Log.WriteIdleMark();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Nobody waits for it; the next commit will tell.
+            Log.NoMark(logger, lane.Index, e.Message);
+            return false;
+        }
+    }
+
+    private void DeleteUnneeded()
+    {
+        while (lane.TakeDeletable() is { } segment)
+        {
+            try
+            {
+                lane.Journal!.Log.Delete(segment);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Log.NotDeleted(logger, segment.First, lane.Index, e.Message);
+            }
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Error,
+            "Shard {Shard}: the log cannot be written, nothing that must be kept is accepted until it can: {Reason}")]
+        public static partial void Fails(ILogger logger, int shard, string reason);
+
+        [LoggerMessage(2, LogLevel.Warning, "Shard {Shard}: the log can be written again")]
+        public static partial void Works(ILogger logger, int shard);
+
+        [LoggerMessage(3, LogLevel.Warning, "Shard {Shard}: no mark was written behind the last records: {Reason}")]
+        public static partial void NoMark(ILogger logger, int shard, string reason);
+
+        [LoggerMessage(4, LogLevel.Warning, "Segment {First} of shard {Shard} is not needed any more and cannot be deleted: {Reason}")]
+        public static partial void NotDeleted(ILogger logger, long first, int shard, string reason);
+    }
+}
