@@ -188,6 +188,7 @@ public sealed partial class Connection
     {
         Phase = ConnectionPhase.Closing;
         _closingSince = Lane?.Now ?? 0;
+        Lane?.LookAt(DueAt);
         AcceptedAt = _broker.Time.GetTimestamp();
         _inbound.Clear();
     }
@@ -219,13 +220,13 @@ public sealed partial class Connection
         Lane?.Connections.Remove(this);
     }
 
-    /// <summary>Silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
-    public bool IsOverdue(long now) => Phase switch
+    /// <summary>Later than this it is silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
+    public long DueAt => Phase switch
     {
         // [MQTT-3.1.2-22]: one and a half times the keep-alive.
-        ConnectionPhase.Connected => _keepAliveMs > 0 && now - _lastPacketAt > _keepAliveMs * 3 / 2,
-        ConnectionPhase.Closing => now - _closingSince > _broker.Limits.CloseTimeoutMs,
-        _ => false,
+        ConnectionPhase.Connected when _keepAliveMs > 0 => _lastPacketAt + (_keepAliveMs * 3 / 2),
+        ConnectionPhase.Closing => _closingSince + _broker.Limits.CloseTimeoutMs,
+        _ => long.MaxValue,
     };
 
     public void EndOverdue()

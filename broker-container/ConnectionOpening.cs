@@ -221,6 +221,7 @@ public sealed partial class Connection
         _lastPacketAt = lane.Now;
         SendWindow = Math.Min(Connect.ReceiveMaximum, _broker.Limits.InFlightMaximum);
         _keepAliveMs = KeepAlive() * 1000L;
+        lane.LookAt(DueAt);
         var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
         _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
         Send(ServerPackets.ConnAck(Connect.Level, wasPresent, ReasonCode.Success, properties));

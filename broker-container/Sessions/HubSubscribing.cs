@@ -53,7 +53,7 @@ public sealed partial class Hub
         subscription.Id = subscriptionId;
         if (isNew)
         {
-            session.Subscriptions.Add(entry.Filter, subscription);
+            session.Subscriptions.Add(subscription);
             _tree.Add(subscription);
         }
         Touch(topicFilter);
