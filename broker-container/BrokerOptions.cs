@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using IotHub.Broker.Transport;
 
 namespace IotHub.Broker;
 
@@ -20,6 +21,7 @@ public sealed record BrokerOptions
           --cert FILE           the server's certificate (PEM), then those between it and its root
           --key FILE            its private key (PEM); default: in the certificate's file
           --internal-port N     HTTP for the functions: messages, changes, /health
+          --transport NAME      of plain TCP: epoll (an own loop; default on Linux) or sockets (the framework's; default elsewhere)
           --data DIR            folder for the broker's data (made; sessions and retained messages live in memory so far)
           --standalone          no registry and no queues: everyone may connect and do everything
           --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
@@ -39,6 +41,9 @@ public sealed record BrokerOptions
     public string? CertificateFile { get; init; }
     public string? KeyFile { get; init; }
     public int? InternalPort { get; init; }
+
+    /// <summary>Plain TCP over the own loop, not the framework's sockets. (decision D4b)</summary>
+    public bool UseEpoll { get; init; } = EpollLoop.IsSupported;
     public string? DataFolder { get; init; }
     public bool Standalone { get; init; }
 
@@ -67,6 +72,7 @@ public sealed record BrokerOptions
                 "--cert" => options with { CertificateFile = Value() },
                 "--key" => options with { KeyFile = Value() },
                 "--internal-port" => options with { InternalPort = PortNumber(name, Value()) },
+                "--transport" => options with { UseEpoll = IsEpoll(Value()) },
                 "--data" => options with { DataFolder = Value() },
                 "--standalone" => options with { Standalone = true },
                 "--sys-interval" => options with { SysIntervalSeconds = Seconds(name, Value()) },
@@ -114,6 +120,14 @@ public sealed record BrokerOptions
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400
             ? seconds
             : throw new StartException($"{name}: \"{text}\" is not a number of seconds (0 to 86400)");
+
+    private static bool IsEpoll(string text) => text switch
+    {
+        "sockets" => false,
+        "epoll" when EpollLoop.IsSupported => true,
+        "epoll" => throw new StartException("--transport: epoll needs Linux on x64 or arm64; sockets serves everywhere"),
+        _ => throw new StartException($"--transport: \"{text}\" is neither epoll nor sockets"),
+    };
 
     private static LogLevel Level(string text) =>
         Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)
