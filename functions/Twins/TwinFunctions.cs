@@ -1,5 +1,6 @@
 using IotHub.Core;
 using IotHub.Core.Domain;
+using IotHub.Core.Messages;
 using IotHub.Core.Storage;
 using IotHub.Functions.Api;
 
@@ -64,8 +65,8 @@ internal sealed class TwinFunctions(ApiRegistry registry, TwinEditing editing)
 
     private async Task<Outcome<TwinDocumentAnswer>> Write(ApiRequest request, bool isPatch)
     {
-        if (!(await request.Bytes(TwinWriteRequest.MaximumBytes)).Get(out var bytes, out var problem)
-            || !TwinWriteRequest.Read(bytes.Span).Get(out var body, out problem)
+        if (!(await request.Bytes(TwinWriteBody.MaximumBytes)).Get(out var bytes, out var problem)
+            || !TwinWriteBody.Read(bytes.Span).Get(out var body, out problem)
             || !(await registry.Device(request, request.Id("twin_id"))).Get(out var found, out problem))
         {
             return problem;

@@ -1,7 +1,4 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
-using IotHub.Core;
-using IotHub.Core.Domain;
 
 namespace IotHub.Functions.Twins;
 
@@ -10,35 +7,3 @@ internal sealed record TwinDocumentAnswer(Guid TwinId, string DocumentName, uint
 internal sealed record TwinDocumentName(string DocumentName);
 
 internal sealed record TwinDocumentList(IReadOnlyList<TwinDocumentName> Documents);
-
-/// <summary>The body of a put or patch. Other members are ignored.</summary>
-/// <param name="Version">0 when absent: no check.</param>
-internal sealed record TwinWriteRequest(uint Version, JsonObject Data)
-{
-    /// <summary>A document of full size, with its escapes and its version.</summary>
-    public const int MaximumBytes = 2 * TwinRules.MaximumBytes;
-
-    public static Outcome<TwinWriteRequest> Read(ReadOnlySpan<byte> body)
-    {
-        JsonObject request;
-        try
-        {
-            request = body.IsEmpty ? [] : TwinRules.Parse(body);
-        }
-        catch (JsonException e)
-        {
-            return new Problem.InvalidArguments("body", "format", $"must be a JSON object without members that stand there twice: {e.Message}");
-        }
-        if (request["version"] is { } version && !(version is JsonValue number && IsVersion(number)))
-        {
-            return new Problem.InvalidArguments("version", "format", "must be a whole number from 0 to 4294967295");
-        }
-        if (request["data"] is { } data and not JsonObject)
-        {
-            return new Problem.InvalidArguments("data", "format", "must be a JSON object");
-        }
-        return new TwinWriteRequest(request["version"]?.GetValue<uint>() ?? 0, request["data"] as JsonObject ?? []);
-    }
-
-    private static bool IsVersion(JsonValue number) => number.GetValueKind() == JsonValueKind.Number && number.TryGetValue<uint>(out _);
-}
