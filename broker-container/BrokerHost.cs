@@ -66,6 +66,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
         {
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
+            Twins = storage?.Twins,
         };
         var host = new BrokerHost(broker, storage, clock, logger);
         try

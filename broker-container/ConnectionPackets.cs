@@ -82,8 +82,14 @@ public sealed partial class Connection
             AcknowledgePublish(publish, ReasonCode.Success);
             return;
         }
-        if (BreaksPlan(publish, frame) || IsDenied(publish, topic, frame) || HasWrongPayloadFormat(publish))
+        var isTwin = topic.IsTwin && _broker.Twins is not null;
+        if (BreaksPlan(publish, frame) || (!isTwin && IsDenied(publish, topic, frame)) || HasWrongPayloadFormat(publish))
         {
+            return;
+        }
+        if (isTwin)
+        {
+            HandleTwin(publish, topic, frame);
             return;
         }
         PublishTo(session, publish, topic, frame);
@@ -341,15 +347,21 @@ public sealed partial class Connection
             lane.Enter();
             try
             {
-                _isStored = true;
-                if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
-                {
-                    connection._acks!.Release(_ticket, connection.Acknowledge);
-                }
+                Release();
             }
             finally
             {
                 lane.Leave();
+            }
+        }
+
+        /// <summary>The same, under the lane.</summary>
+        public void Release()
+        {
+            _isStored = true;
+            if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
+            {
+                connection._acks!.Release(_ticket, connection.Acknowledge);
             }
         }
     }

@@ -39,6 +39,9 @@ public sealed class MqttBroker : IBrokerControl
     public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
 
+    /// <summary>Who carries out what devices ask of their twins; null where there are none, and their topics are like any other.</summary>
+    public ITwinRequests? Twins { get; init; }
+
     /// <summary>The broker publishes figures under $SYS: clients may read, not write there. [MQTT-4.7.2-1]</summary>
     public bool OwnsSys { get; set; }
     public BufferPool Buffers { get; } = new();

@@ -2,6 +2,7 @@ using IotHub.Core.Messages;
 using IotHub.Functions.Events;
 using IotHub.Functions.Hosting;
 using IotHub.Functions.Routes.Delivery;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
@@ -20,6 +21,8 @@ public static class FunctionList
             services.GetRequiredService<DeliverFunction>().Run(message, cancel)),
         new QueueFunction("RecordEvents", StorageNames.EventsQueue, (services, message, cancel) =>
             services.GetRequiredService<RecordEventsFunction>().Run(message, cancel)),
+        new QueueFunction("PushTwins", StorageNames.TwinPushesQueue, (services, message, cancel) =>
+            services.GetRequiredService<PushFunction>().Run(message, cancel)),
         new TimerFunction("TrimChanges", "0 7 * * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
         new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>

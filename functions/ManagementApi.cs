@@ -6,6 +6,7 @@ using IotHub.Functions.Devices;
 using IotHub.Functions.Hubs;
 using IotHub.Functions.Networks;
 using IotHub.Functions.Routes;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
@@ -33,6 +34,7 @@ internal static class ManagementApi
         api.MapDevices();
         api.MapNetworks();
         api.MapRoutes();
+        api.MapTwins();
         api.Rest();
     }
 }

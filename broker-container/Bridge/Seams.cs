@@ -1,5 +1,6 @@
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
+using IotHub.Broker.Topics;
 using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Bridge;
@@ -58,3 +59,22 @@ public interface IBrokerControl
 public sealed record HubSettings(string? EventsTopicPrefix, bool SeverityFirst, IReadOnlyList<RouteSubscription> Routes);
 
 public enum IngestOutcome { Accepted, Duplicate, BufferFull, TopicInvalid }
+
+/// <summary>A device's request to its own twin.</summary>
+public sealed record TwinRequest(Guid HubId, Guid DeviceId, string Document, TwinMethod Method, byte[] Payload);
+
+/// <param name="Payload">JSON, as published.</param>
+public readonly record struct TwinAnswer(bool IsSuccess, byte[] Payload);
+
+/// <summary>Carries out requests to twins. The stand-alone mode has none.</summary>
+public interface ITwinRequests
+{
+    int MaximumPayloadBytes { get; }
+
+    /// <summary>
+    /// Called under the hub's lane, does not block. Requests of one device are carried out in their order.
+    /// <paramref name="answered"/> is called exactly once, from another thread.
+    /// </summary>
+    /// <returns>False when too much waits: <paramref name="answered"/> will not be called.</returns>
+    bool Offer(TwinRequest request, Action<TwinAnswer> answered);
+}

@@ -31,7 +31,11 @@ public sealed partial class StorageBridge : IDisposable
         var payloads = new AzurePayloads(account.Blobs(), StorageNames.PayloadsContainer);
         var changes = new TableChangeFeed(tables, clock);
         _live = new LiveChanges(clock, severityFirst);
-        Directory = new HubDirectory(new TableRegistry(tables, changes, clock), _live, clock, limits);
+        var registry = new TableRegistry(tables, changes, clock);
+        Directory = new HubDirectory(registry, _live, clock, limits);
+        var editing = new TwinEditing(
+            new TableTwins(tables), registry, new AzureQueue(queues, StorageNames.TwinPushesQueue), clock);
+        Twins = new TwinDesk(editing, Directory, limits, logging.CreateLogger<TwinDesk>());
         Feed = new ChangeFeed(changes, Directory, clock, limits, logging.CreateLogger<ChangeFeed>());
         Authenticator = new RegistryAuthenticator(Directory, clock, limits, logging.CreateLogger<RegistryAuthenticator>());
         Outbound = new OutboundBridge(
@@ -45,6 +49,7 @@ public sealed partial class StorageBridge : IDisposable
     public ChangeFeed Feed { get; }
     public RegistryAuthenticator Authenticator { get; }
     public OutboundBridge Outbound { get; }
+    public TwinDesk Twins { get; }
 
     public InboundBridge Inbound => _inbound ?? throw new InvalidOperationException("not started");
 
@@ -72,7 +77,8 @@ public sealed partial class StorageBridge : IDisposable
         }
         await Feed.Poll(cancel);
         Outbound.Start();
-        _reading = Task.WhenAll(Feed.Run(_stop.Token), reader.Run(_stop.Token), CreateLater(_stop.Token));
+        _reading = Task.WhenAll(
+            Feed.Run(_stop.Token), reader.Run(_stop.Token), Twins.Run(_stop.Token), CreateLater(_stop.Token));
     }
 
     /// <summary>No more changes and no more messages from the queue. Before the broker stops.</summary>

@@ -26,7 +26,9 @@ public sealed partial class Hub
         {
             throw new MqttException(ReasonCode.ProtocolError, "No Local on a shared subscription [MQTT-3.8.3-4]");
         }
-        if (!session.Rights.MaySubscribe(topicFilter))
+        // Only answers to the session's own requests come from there.
+        var isOfTwins = topicFilter.StartsWith(TwinTopic.Tree, StringComparison.Ordinal) && Broker.Twins is not null;
+        if (!isOfTwins && !session.Rights.MaySubscribe(topicFilter))
         {
             RaiseAboutSubscribe(session, $"unauthorized topic {topicFilter}", remainingLength);
             return (ReasonCode.NotAuthorized, null);

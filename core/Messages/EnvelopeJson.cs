@@ -25,6 +25,7 @@ public static class EnvelopeJson
                 DeliveryEnvelope e => (e.Version, DeliveryEnvelope.CurrentVersion),
                 EventsEnvelope e => (e.Version, EventsEnvelope.CurrentVersion),
                 IngressEnvelope e => (e.Version, IngressEnvelope.CurrentVersion),
+                TwinPushEnvelope e => (e.Version, TwinPushEnvelope.CurrentVersion),
                 _ => (1, 1),
             };
             return version >= 1 && version <= known

@@ -14,6 +14,9 @@ public static class StorageNames
     /// <summary>Functions to broker: <see cref="IngressEnvelope"/>, messages accepted while the broker did not answer.</summary>
     public const string IngressQueue = "ingress";
 
+    /// <summary>Broker and functions to functions: <see cref="TwinPushEnvelope"/>, values of twins for a hub's Graphite target.</summary>
+    public const string TwinPushesQueue = "twin-pushes";
+
     /// <summary>Payloads too large for a queue message; named by hub and message id.</summary>
     public const string PayloadsContainer = "payloads";
 
@@ -100,3 +103,24 @@ public sealed record IngressEnvelope
 
     public required EnvelopeMessage Message { get; init; }
 }
+
+/// <summary>Values of one twin document on their way to the hub's Graphite target.</summary>
+public sealed record TwinPushEnvelope
+{
+    public const int CurrentVersion = 1;
+    public int Version { get; init; } = CurrentVersion;
+    public required Guid HubId { get; init; }
+    public required Guid TwinId { get; init; }
+    public required string DocumentName { get; init; }
+
+    /// <summary>When the document was written.</summary>
+    public required DateTimeOffset At { get; init; }
+
+    /// <summary>How many times it was tried before.</summary>
+    public int Attempt { get; init; }
+
+    public required IReadOnlyList<TwinValue> Values { get; init; }
+}
+
+/// <param name="Path">Keys from the document's root to the value, joined by dots.</param>
+public sealed record TwinValue(string Path, double Value, IReadOnlyDictionary<string, string> Tags);

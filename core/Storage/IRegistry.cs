@@ -91,6 +91,9 @@ public interface IChangeFeed
     /// <summary>All changes appended at or after <paramref name="since"/>, oldest first.</summary>
     Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default);
 
+    /// <summary>All changes appended from one full hour (UTC) up to another, which is left out; oldest first.</summary>
+    Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default);
+
     /// <summary>Drops whole hours that ended before <paramref name="before"/>.</summary>
     Task Trim(DateTimeOffset before, CancellationToken cancel = default);
 }

@@ -17,8 +17,9 @@ internal static class TableNames
     public const string Changes = "changes";
     public const string Events = "events";
     public const string Episodes = "episodes";
+    public const string Twins = "twins";
     public static readonly IReadOnlyList<string> All =
-        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes];
+        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes, Twins];
 }
 
 /// <summary>Keys and columns of rows.</summary>

@@ -39,3 +39,13 @@ public sealed class TableNetworkAndRouteApiTests : NetworkAndRouteApiContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryTwinApiTests : TwinApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableTwinApiTests : TwinApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -8,6 +8,8 @@ namespace IotHub.Contract.Storage;
 /// <summary>The three gateways over one storage.</summary>
 public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Changes)
 {
+    public ITwins Twins { get; init; } = new MemoryTwins();
+
     public static Stores InMemory(TimeProvider time)
     {
         var changes = new MemoryChangeFeed(time);
@@ -24,7 +26,10 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
     public static Stores InTables(StorageAccount account, TimeProvider time)
     {
         var changes = new TableChangeFeed(account.Tables(), time);
-        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes);
+        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes)
+        {
+            Twins = new TableTwins(account.Tables()),
+        };
     }
 }
 

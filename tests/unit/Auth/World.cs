@@ -138,5 +138,8 @@ internal sealed class FailingFeed(IChangeFeed inner) : IChangeFeed
     public Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default) =>
         Fails ? throw new RegistryUnavailableException("no answer", new IOException()) : inner.ReadSince(since, cancel);
 
+    public Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default) =>
+        inner.ReadHours(from, until, cancel);
+
     public Task Trim(DateTimeOffset before, CancellationToken cancel = default) => inner.Trim(before, cancel);
 }
