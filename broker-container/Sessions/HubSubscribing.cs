@@ -151,7 +151,8 @@ public sealed partial class Hub
     private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
     {
         var message = queued.Message;
-        if (!message.HasExpired(Lane.Now) && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), Limits) is { } member)
+        if (!message.HasExpired(Lane.Now)
+            && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), MessageLengths.Of(message), Limits) is { } member)
         {
             var qos = Math.Min(message.Qos, member.Options.Qos);
             Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
