@@ -49,3 +49,13 @@ public sealed class TableTwinApiTests : TwinApiContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryMetricApiTests : MetricApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableMetricApiTests : MetricApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

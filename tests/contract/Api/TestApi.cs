@@ -101,6 +101,7 @@ public sealed class TestApi : IAsyncDisposable
             services.AddSingleton(stores.Keys);
             services.AddSingleton(stores.Changes);
             services.AddSingleton(stores.Twins);
+            services.AddSingleton(stores.Metrics);
         });
         await app.StartAsync();
         var api = new TestApi(app, time);

@@ -9,6 +9,8 @@ namespace IotHub.Contract.Storage;
 public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Changes)
 {
     public ITwins Twins { get; init; } = new MemoryTwins();
+    public IMetrics Metrics { get; init; } = new MemoryMetrics();
+    public Belongings Belongings => new(Registry, Twins, Metrics, TimeProvider.System);
 
     public static Stores InMemory(TimeProvider time)
     {
@@ -29,6 +31,7 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
         return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes)
         {
             Twins = new TableTwins(account.Tables()),
+            Metrics = new TableMetrics(account.Tables()),
         };
     }
 }
