@@ -117,7 +117,7 @@ public sealed partial class Connection
         var password = Connect.Password is { } bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
         var attempt = new ConnectAttempt(
             Connect.Level, Connect.ClientId, Connect.UserName, password, Connect.CleanStart, Channel.ClientCertificate,
-            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength))
+            Channel.IsEncrypted, Channel.RemoteAddress, Connect.RemainingLength)
         {
             ProvenName = _provenName,
         };
@@ -192,7 +192,9 @@ public sealed partial class Connection
             }
             var clientId = accepted.ClientId.Length > 0 ? accepted.ClientId : $"auto-{Guid.NewGuid():N}";
             var properties = IsV5 ? ConnAckProperties(accepted.Rights, clientId) : null;
-            if ((uint)ServerPackets.ConnAck(Connect.Level, false, ReasonCode.Success, properties).Length > MaximumPacketSize)
+            // A session that was there changes a bit of it, not its size.
+            var connAck = ServerPackets.ConnAck(Connect.Level, false, ReasonCode.Success, properties);
+            if ((uint)connAck.Length > MaximumPacketSize)
             {
                 // Before a session is touched: a client that cannot take its CONNACK cannot be served. [MQTT-3.1.2-24]
                 return !Refuse(ReasonCode.PacketTooLarge) && false;
@@ -202,7 +204,9 @@ public sealed partial class Connection
             {
                 return !Refuse(ReasonCode.QuotaExceeded) && false;
             }
-            BecomeConnected(lane, opened.Session, opened.WasPresent, properties);
+            BecomeConnected(
+                lane, opened.Session,
+                opened.WasPresent ? ServerPackets.ConnAck(Connect.Level, true, ReasonCode.Success, properties) : connAck);
             return true;
         }
         finally
@@ -211,7 +215,7 @@ public sealed partial class Connection
         }
     }
 
-    private void BecomeConnected(Lane lane, Session session, bool wasPresent, PropertyWriter? properties)
+    private void BecomeConnected(Lane lane, Session session, byte[] connAck)
     {
         _broker.NoLongerWaiting(this);
         Lane = lane;
@@ -224,7 +228,7 @@ public sealed partial class Connection
         lane.LookAt(DueAt);
         var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
         _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
-        Send(ServerPackets.ConnAck(Connect.Level, wasPresent, ReasonCode.Success, properties));
+        Send(connAck);
         var now = _broker.Time.GetUtcNow();
         _broker.Outbound.Activity(session.Hub.Id, new ActivityReport(session.Key.DeviceId, true, now));
         session.Hub.Resume(session);

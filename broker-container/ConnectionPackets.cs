@@ -260,16 +260,15 @@ public sealed partial class Connection
     private void HandleSubscribe(Subscribe subscribe, in Frame frame)
     {
         var session = Session!;
-        var packetText = PacketText.Of(frame.FirstByte, frame.Body.Length);
         var codes = new byte[subscribe.Entries.Count];
-        var retainedDue = new List<Subscription>();
+        List<Subscription>? retainedDue = null;
         for (var i = 0; i < codes.Length; i++)
         {
-            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, packetText);
+            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, frame.Body.Length);
             codes[i] = IsV5 || code < ReasonCode.UnspecifiedError ? (byte)code : (byte)ReasonCode.UnspecifiedError;
-            if (due is not null)
+            if (due is not null && session.Hub.Retained.Count > 0)
             {
-                retainedDue.Add(due);
+                (retainedDue ??= []).Add(due);
             }
         }
         var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
@@ -278,7 +277,7 @@ public sealed partial class Connection
         {
             return;
         }
-        foreach (var subscription in retainedDue)
+        foreach (var subscription in retainedDue ?? [])
         {
             session.Hub.SendRetained(subscription);
         }

@@ -182,7 +182,7 @@ public sealed partial class Hub
 
     private int DeliverToOneOf(in PublishedMessage message, SharedGroup group)
     {
-        if (group.Choose(message.Qos, message.Topic.Text, Limits) is not { } member)
+        if (group.Choose(message.Qos, message.Topic.Text, MessageLengths.Of(message), Limits) is not { } member)
         {
             return 0;
         }

@@ -29,7 +29,7 @@ public sealed record Subscribe(ushort PacketId, IReadOnlyList<SubscribeEntry> En
         {
             MqttException.Protocol("SUBSCRIBE without a filter [MQTT-3.8.3-2]");
         }
-        var entries = new List<SubscribeEntry>(4);
+        var entries = new List<SubscribeEntry>(1);
         while (!reader.AtEnd)
         {
             if (entries.Count == maximumFilters)

@@ -103,7 +103,7 @@ internal sealed class World
         await Authenticator.Authenticate(
             new ConnectAttempt(
                 4, clientId, userName, null, cleanStart, certificate, encrypted || certificate is not null,
-                new IPEndPoint(IPAddress.Loopback, 1), PacketText),
+                new IPEndPoint(IPAddress.Loopback, 1), RemainingLength: 12),
             CancellationToken.None);
 
     /// <summary>Reads the feed and looks at all that is due.</summary>
