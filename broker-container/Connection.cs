@@ -36,6 +36,9 @@ public sealed partial class Connection
     private long _closingSince;
     private bool _isFinished;
 
+    /// <summary>Since the last <see cref="TakePacketCount"/>; the CONNECT is the first.</summary>
+    private int _packetsReceived = 1;
+
     public Connection(MqttBroker broker, Channel channel)
     {
         _broker = broker;
@@ -70,6 +73,14 @@ public sealed partial class Connection
     public bool IsDirty { get; set; }
     public bool SentAtOnce { get; set; }
     public Action SentLater { get; }
+
+    /// <summary>Packets sent and received since the last call. Under the lane.</summary>
+    public long TakePacketCount()
+    {
+        var packets = (long)_packetsReceived + Outbox.Packets;
+        (_packetsReceived, Outbox.Packets) = (0, 0);
+        return packets;
+    }
 
     /// <summary>Bytes from the client. Completes at once except while the CONNECT is being checked.</summary>
     /// <returns>False when the transport should close.</returns>
@@ -144,6 +155,7 @@ public sealed partial class Connection
     {
         _lastPacketAt = Lane!.Now;
         Lane.Counters.PacketsReceived++;
+        _packetsReceived++;
         try
         {
             Handle(frame);

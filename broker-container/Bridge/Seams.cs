@@ -78,3 +78,13 @@ public interface ITwinRequests
     /// <returns>False when too much waits: <paramref name="answered"/> will not be called.</returns>
     bool Offer(TwinRequest request, Action<TwinAnswer> answered);
 }
+
+/// <summary>What the devices of one hub did: packets sent and received by each that was connected.</summary>
+public sealed record HubActivity(Guid HubId, IReadOnlyDictionary<Guid, long> Packets);
+
+/// <summary>Counts what devices do.</summary>
+public interface IActivityCounts
+{
+    /// <summary>Since the last call; hubs without a connected device are left out. From any thread.</summary>
+    IReadOnlyList<HubActivity> TakeCounts();
+}

@@ -71,6 +71,10 @@ public sealed record EventsEnvelope
     public const int CurrentVersion = 1;
     public int Version { get; init; } = CurrentVersion;
     public required Guid HubId { get; init; }
+
+    /// <summary>The run of the broker that reports; its devices are connected only as long as it lasts.</summary>
+    public Guid? BrokerRun { get; init; }
+
     public IReadOnlyList<ActivityReport> Activity { get; init; } = [];
     public IReadOnlyList<HubEvent> Events { get; init; } = [];
 }
