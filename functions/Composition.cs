@@ -117,6 +117,7 @@ public static class Composition
     public static void AddEvents(this IServiceCollection services)
     {
         services.AddSingleton<RecordEventsFunction>();
+        services.AddSingleton<EventFunctions>();
         services.AddSingleton<Belongings>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<TrimFunctions>(
             provider, provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer)));

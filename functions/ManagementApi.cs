@@ -3,6 +3,7 @@ using IotHub.Core.Security;
 using IotHub.Core.Storage;
 using IotHub.Functions.Api;
 using IotHub.Functions.Devices;
+using IotHub.Functions.Events;
 using IotHub.Functions.Hubs;
 using IotHub.Functions.Metrics;
 using IotHub.Functions.Networks;
@@ -38,6 +39,7 @@ internal static class ManagementApi
         api.MapRoutes();
         api.MapTwins();
         api.MapMetrics();
+        api.MapEvents();
         api.Rest();
     }
 }

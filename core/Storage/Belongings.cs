@@ -4,7 +4,7 @@ namespace IotHub.Core.Storage;
 /// Removes what hangs on devices and hubs outside of the registry. Called after they were deleted, so that nobody can add to it any more;
 /// a process that ends before that is made up for by <see cref="Sweep"/>, which goes through the change feed. All of it may be repeated.
 /// </summary>
-public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metrics, TimeProvider clock)
+public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metrics, IEventLog events, TimeProvider clock)
 {
     private const int ParallelLooks = 16;
 
@@ -31,6 +31,7 @@ public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metric
             await OfDevice(hubId, deviceId, cancel);
         }
         await metrics.DeleteHub(hubId, cancel);
+        await events.DeleteHub(hubId, cancel);
     }
 
     /// <summary>

@@ -70,8 +70,10 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
         {
             checks.Wrong("order_by", "constraint", $"must be one of {string.Join(", ", orders.Names)}");
         }
-        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), Number("page_size", 1, MaximumPageSize, DefaultPageSize));
+        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), PageSize());
     }
+
+    public int PageSize() => Number("page_size", 1, MaximumPageSize, DefaultPageSize);
 
     private int Number(string name, int minimum, int maximum, int otherwise)
     {

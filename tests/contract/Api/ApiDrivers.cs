@@ -59,3 +59,13 @@ public sealed class TableMetricApiTests : MetricApiContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryEventApiTests : EventApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableEventApiTests : EventApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -10,12 +10,13 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
 {
     public ITwins Twins { get; init; } = new MemoryTwins();
     public IMetrics Metrics { get; init; } = new MemoryMetrics();
-    public Belongings Belongings => new(Registry, Twins, Metrics, TimeProvider.System);
+    public IEventLog Events { get; init; } = new MemoryEventLog();
+    public Belongings Belongings => new(Registry, Twins, Metrics, Events, TimeProvider.System);
 
     public static Stores InMemory(TimeProvider time)
     {
         var changes = new MemoryChangeFeed(time);
-        return new Stores(new MemoryRegistry(changes), new MemoryApiKeys(), changes);
+        return new Stores(new MemoryRegistry(changes, time), new MemoryApiKeys(), changes);
     }
 
     public static async Task<StorageAccount> NewAccount()
@@ -32,6 +33,7 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
         {
             Twins = new TableTwins(account.Tables()),
             Metrics = new TableMetrics(account.Tables()),
+            Events = new TableEventLog(account.Tables()),
         };
     }
 }
