@@ -66,6 +66,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
         {
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
+            HandOverTo = options.HandOverTo,
             Twins = storage?.Twins,
         };
         var host = new BrokerHost(broker, storage, clock, logger);
@@ -120,9 +121,9 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             Log.Stopping(_logger, _broker.Connections);
         }
-        foreach (var listener in _tcp)
+        if (_broker.HandOverTo is null)
         {
-            await listener.DisposeAsync();
+            await StopListening();
         }
         if (_internal is not null)
         {
@@ -134,6 +135,8 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
         _broker.Stop();
         await Farewell();
+        // Until here whoever still comes is sent to the other server.
+        await StopListening();
         if (_epoll is not null)
         {
             await _epoll.DisposeAsync();
@@ -247,6 +250,15 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             throw new StartException($"the data folder {folder} cannot be made: {e.Message.TrimEnd('.')}", e);
         }
+    }
+
+    private async Task StopListening()
+    {
+        foreach (var listener in _tcp)
+        {
+            await listener.DisposeAsync();
+        }
+        _tcp.Clear();
     }
 
     private string? WhyNotServing() => Volatile.Read(ref _stopping) != 0

@@ -187,7 +187,7 @@ public sealed partial class Connection
         }
         if (reason is { } code && IsV5)
         {
-            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize));
+            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize, OtherServer(code)));
         }
         BeginClosing();
         var session = Session!;

@@ -27,6 +27,10 @@ public sealed partial class Connection
             default:
                 break;
         }
+        if (_broker.ClosedBecause is { } closed)
+        {
+            return Refuse(closed);
+        }
         Phase = ConnectionPhase.Authenticating;
         return Connect.AuthenticationMethod is null
             ? await OpenAndGoOn().ConfigureAwait(false)
@@ -190,6 +194,11 @@ public sealed partial class Connection
             {
                 return false;
             }
+            if (_broker.ClosedBecause is { } closed)
+            {
+                // Here as well: whoever is let in behind the broker's farewell would be overlooked.
+                return !Refuse(closed) && false;
+            }
             var clientId = accepted.ClientId.Length > 0 ? accepted.ClientId : $"auto-{Guid.NewGuid():N}";
             var properties = IsV5 ? ConnAckProperties(accepted.Rights, clientId) : null;
             // A session that was there changes a bit of it, not its size.
@@ -280,6 +289,8 @@ public sealed partial class Connection
         return properties;
     }
 
+    private string? OtherServer(ReasonCode reason) => reason == ReasonCode.UseAnotherServer ? _broker.HandOverTo : null;
+
     /// <summary>Says no before a session exists, and closes. Always true: what still comes in is dropped until the client is gone.</summary>
     private bool Refuse(ReasonCode reason, string? text = null)
     {
@@ -292,7 +303,7 @@ public sealed partial class Connection
             Channel.FinishSending();
             return true;
         }
-        var packet = IsV5 ? ServerPackets.RefusingConnAck(reason, text ?? ReasonText.Of(reason), MaximumPacketSize)
+        var packet = IsV5 ? ServerPackets.RefusingConnAck(reason, text ?? ReasonText.Of(reason), MaximumPacketSize, OtherServer(reason))
             : ServerPackets.ConnAck(level, false, reason, null);
         if ((uint)packet.Length > MaximumPacketSize || Channel.Send(packet, packet.Length, Channel.FinishSending))
         {

@@ -22,6 +22,7 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
     private readonly HashSet<Connection> _waiting = [];
     private readonly Lock _waitingGate = new();
     private int _connections;
+    private volatile bool _isStopping;
 
     public MqttBroker(BrokerLimits limits, IAuthenticator authenticator, IOutboundBridge outbound, TimeProvider time, int lanes = DefaultLanes)
     {
@@ -38,6 +39,13 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
     /// <summary>The method of several steps that clients may ask for in CONNECT; null for none.</summary>
     public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
+
+    /// <summary>The server that clients are sent to when this one stops; null for none.</summary>
+    public string? HandOverTo { get; init; }
+
+    /// <summary>Nobody is let in any more; why is what they are told instead.</summary>
+    internal ReasonCode? ClosedBecause => !_isStopping ? null
+        : HandOverTo is null ? ReasonCode.ServerUnavailable : ReasonCode.UseAnotherServer;
 
     /// <summary>Who carries out what devices ask of their twins; null where there are none, and their topics are like any other.</summary>
     public ITwinRequests? Twins { get; init; }
@@ -145,16 +153,18 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
         }
     }
 
-    /// <summary>Tells all clients that the server stops, and closes them. [MQTT-3.14.4-1]</summary>
+    /// <summary>Tells all clients that the server stops, or which other one to use, and closes them. [MQTT-3.14.4-1]</summary>
     public void Stop()
     {
+        _isStopping = true;
+        var reason = HandOverTo is null ? ReasonCode.ServerShuttingDown : ReasonCode.UseAnotherServer;
         foreach (var lane in _lanes)
         {
             Do(lane, () =>
             {
                 foreach (var connection in lane.Connections.ToList())
                 {
-                    connection.End(ReasonCode.ServerShuttingDown, publishWill: true);
+                    connection.End(reason, publishWill: true);
                 }
             });
         }
