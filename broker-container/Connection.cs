@@ -169,8 +169,7 @@ public sealed partial class Connection
     /// <summary>The client broke the protocol: an event for its owner, a reason for itself (5.0), and the end. [MQTT-4.13.1-1]</summary>
     private void Fail(MqttException problem, byte firstByte, int remainingLength, string? eventText)
     {
-        var text = eventText ?? (problem.Reason == ReasonCode.ProtocolError && !Enum.IsDefined((PacketType)(firstByte >> 4))
-            ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
+        var text = eventText ?? problem.EventText ?? "failed to unpack message body";
         var session = Session!;
         End(problem.Reason, publishWill: true, problem.Message);
         session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));

@@ -51,6 +51,9 @@ public interface IBrokerControl
     /// <summary>Tells the hub's settings and routes; called before the first client or message of a hub, and after each change.</summary>
     void Configure(Guid hubId, HubSettings settings);
 
+    /// <summary>Publishes a hub event and hands it on to be recorded.</summary>
+    void Raise(Guid hubId, HubEvent happened);
+
     /// <summary>Devices of a hub that are connected now.</summary>
     IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId);
 }

@@ -41,9 +41,13 @@ public ref struct Publish
             Retain = (firstByte & 1) != 0,
             AllPropertiesForwarded = true,
         };
-        if (publish.Qos == 3 || (publish.Qos == 0 && publish.Dup))
+        if (publish.Qos == 3)
         {
-            MqttException.Malformed("QoS 3, or DUP with QoS 0 [MQTT-3.3.1-2] [MQTT-3.3.1-4]");
+            MqttException.InvalidQos(ReasonCode.MalformedPacket, 3, "QoS 3 [MQTT-3.3.1-4]");
+        }
+        if (publish.Qos == 0 && publish.Dup)
+        {
+            MqttException.Malformed("DUP with QoS 0 [MQTT-3.3.1-2]");
         }
         var reader = new PacketReader(body);
         publish.Topic = reader.Binary();
