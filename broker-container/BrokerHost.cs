@@ -83,7 +83,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
             }
             else
             {
-                await storage.Start(broker, cancel);
+                await storage.Start(broker, broker, cancel);
             }
             host._timers = broker.RunTimers(host._stopTimers.Token);
             await host.Listen(options, settings, certificate, limits, logging);

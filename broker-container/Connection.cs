@@ -36,6 +36,9 @@ public sealed partial class Connection
     private long _closingSince;
     private bool _isFinished;
 
+    /// <summary>Since the last <see cref="TakePacketCount"/>; the CONNECT is the first.</summary>
+    private int _packetsReceived = 1;
+
     public Connection(MqttBroker broker, Channel channel)
     {
         _broker = broker;
@@ -70,6 +73,14 @@ public sealed partial class Connection
     public bool IsDirty { get; set; }
     public bool SentAtOnce { get; set; }
     public Action SentLater { get; }
+
+    /// <summary>Packets sent and received since the last call. Under the lane.</summary>
+    public long TakePacketCount()
+    {
+        var packets = (long)_packetsReceived + Outbox.Packets;
+        (_packetsReceived, Outbox.Packets) = (0, 0);
+        return packets;
+    }
 
     /// <summary>Bytes from the client. Completes at once except while the CONNECT is being checked.</summary>
     /// <returns>False when the transport should close.</returns>
@@ -144,6 +155,7 @@ public sealed partial class Connection
     {
         _lastPacketAt = Lane!.Now;
         Lane.Counters.PacketsReceived++;
+        _packetsReceived++;
         try
         {
             Handle(frame);
@@ -157,8 +169,7 @@ public sealed partial class Connection
     /// <summary>The client broke the protocol: an event for its owner, a reason for itself (5.0), and the end. [MQTT-4.13.1-1]</summary>
     private void Fail(MqttException problem, byte firstByte, int remainingLength, string? eventText)
     {
-        var text = eventText ?? (problem.Reason == ReasonCode.ProtocolError && !Enum.IsDefined((PacketType)(firstByte >> 4))
-            ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
+        var text = eventText ?? problem.EventText ?? "failed to unpack message body";
         var session = Session!;
         End(problem.Reason, publishWill: true, problem.Message);
         session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));

@@ -143,6 +143,10 @@ public sealed partial class Connection
             }
             if (OpenSession(accepted) is { } opened)
             {
+                foreach (var happened in opened ? accepted.Events : [])
+                {
+                    _broker.Raise(accepted.HubId, happened);
+                }
                 return opened;
             }
         }

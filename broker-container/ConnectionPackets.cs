@@ -60,8 +60,10 @@ public sealed partial class Connection
                 MqttException.Protocol($"{frame.Type} from a client");
                 break;
             default:
-                MqttException.Malformed($"packet type {(int)frame.Type}");
-                break;
+                throw new MqttException(ReasonCode.MalformedPacket, $"packet type {(int)frame.Type}")
+                {
+                    EventText = $"unknown MQTT message type: {(int)frame.Type}",
+                };
         }
     }
 
@@ -174,7 +176,10 @@ public sealed partial class Connection
             if (publish.TopicAlias == 0 || _aliases?[publish.TopicAlias] is not { } known)
             {
                 throw new MqttException(
-                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]");
+                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]")
+                {
+                    EventText = "empty topics are not authorized",
+                };
             }
             Session!.Hub.Refresh(known);
             return known;

@@ -11,7 +11,7 @@ namespace IotHub.Broker;
 /// The MQTT broker: hubs spread over lanes, connections that find their hub by authentication, and what the rest of the system may ask
 /// (<see cref="IBrokerControl"/>). Knows no socket and no storage.
 /// </summary>
-public sealed class MqttBroker : IBrokerControl
+public sealed class MqttBroker : IBrokerControl, IActivityCounts
 {
     /// <summary>Shards of a store, unless it was created with another number (decision D5).</summary>
     public const int DefaultLanes = 16;
@@ -207,6 +207,25 @@ public sealed class MqttBroker : IBrokerControl
         var devices = new HashSet<Guid>();
         DoIfKnown(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
         return devices;
+    }
+
+    public IReadOnlyList<HubActivity> TakeCounts()
+    {
+        var taken = new List<HubActivity>();
+        foreach (var lane in _lanes)
+        {
+            Do(lane, () =>
+            {
+                foreach (var hub in lane.Hubs.Values)
+                {
+                    if (hub.TakeCounts() is { } counts)
+                    {
+                        taken.Add(new HubActivity(hub.Id, counts));
+                    }
+                }
+            });
+        }
+        return taken;
     }
 
     /// <summary>Publishes a text of the broker's own on a hub, QoS 0.</summary>

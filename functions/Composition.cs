@@ -32,6 +32,7 @@ public static class Composition
         services.AddSingleton<IChangeFeed>(provider => new TableChangeFeed(tables, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IApiKeys>(new TableApiKeys(tables));
         services.AddSingleton<ITwins>(new TableTwins(tables));
+        services.AddSingleton<IMetrics>(new TableMetrics(tables));
         services.AddSingleton<IEventLog>(new TableEventLog(tables));
         services.AddSingleton<IFailureEpisodes>(new TableFailureEpisodes(tables));
         services.AddSingleton<IObjectStore>(new BlobObjectStore(blobs));
@@ -53,6 +54,7 @@ public static class Composition
         services.AddSingleton<IChangeFeed, MemoryChangeFeed>();
         services.AddSingleton<IApiKeys, MemoryApiKeys>();
         services.AddSingleton<ITwins, MemoryTwins>();
+        services.AddSingleton<IMetrics, MemoryMetrics>();
         services.AddSingleton<IEventLog, MemoryEventLog>();
         services.AddSingleton<IFailureEpisodes, MemoryFailureEpisodes>();
         services.AddSingleton<IObjectStore, MemoryObjectStore>();
@@ -115,6 +117,7 @@ public static class Composition
     public static void AddEvents(this IServiceCollection services)
     {
         services.AddSingleton<RecordEventsFunction>();
+        services.AddSingleton<EventFunctions>();
         services.AddSingleton<Belongings>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<TrimFunctions>(
             provider, provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer)));

@@ -1,6 +1,7 @@
 using IotHub.Core.Messages;
 using IotHub.Functions.Events;
 using IotHub.Functions.Hosting;
+using IotHub.Functions.Metrics;
 using IotHub.Functions.Routes.Delivery;
 using IotHub.Functions.Twins;
 
@@ -23,6 +24,12 @@ public static class FunctionList
             services.GetRequiredService<RecordEventsFunction>().Run(message, cancel)),
         new QueueFunction("PushTwins", StorageNames.TwinPushesQueue, (services, message, cancel) =>
             services.GetRequiredService<PushFunction>().Run(message, cancel)),
+        new QueueFunction("RecordMetrics", StorageNames.MetricsQueue, (services, message, cancel) =>
+            services.GetRequiredService<RecordMetricsFunction>().Run(message, cancel)),
+        new TimerFunction("RollUpMetrics", "0 3 * * * *", (services, cancel) =>
+            services.GetRequiredService<RollUpFunction>().Run(cancel)),
+        new TimerFunction("TrimMetrics", "0 22 3 * * *", (services, cancel) =>
+            services.GetRequiredService<RollUpFunction>().Trim(cancel)),
         new TimerFunction("TrimChanges", "0 7 * * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
         new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>

@@ -45,6 +45,9 @@ public abstract record ConnectVerdict
         /// the verdict: authenticate again. Without it a change that is carried out between verdict and session would miss the session.
         /// </summary>
         public Func<bool>? StillStands { get; init; }
+
+        /// <summary>Raised on the hub once the session is open.</summary>
+        public IReadOnlyList<HubEvent> Events { get; init; } = [];
     }
 
     /// <param name="HubId">The hub on which <paramref name="Event"/> is raised; null when it could not be found.</param>

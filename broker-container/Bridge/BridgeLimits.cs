@@ -72,6 +72,12 @@ public sealed record BridgeLimits
     /// <summary>Payload bytes of waiting twin requests.</summary>
     public long WaitingTwinBytes { get; init; } = 32L * 1024 * 1024;
 
+    /// <summary>How often the broker says that it runs; after four times that without a word its devices count as gone.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Devices in one envelope of metrics, about 65 bytes each.</summary>
+    public int MetricsDevicesPerEnvelope { get; init; } = 600;
+
     /// <summary>First and longest wait between two tries while storage is down.</summary>
     public TimeSpan FirstBackOff { get; init; } = TimeSpan.FromMilliseconds(100);
 

@@ -51,6 +51,9 @@ public interface IBrokerControl
     /// <summary>Tells the hub's settings and routes; called before the first client or message of a hub, and after each change.</summary>
     void Configure(Guid hubId, HubSettings settings);
 
+    /// <summary>Publishes a hub event and hands it on to be recorded.</summary>
+    void Raise(Guid hubId, HubEvent happened);
+
     /// <summary>Devices of a hub that are connected now.</summary>
     IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId);
 }
@@ -77,4 +80,14 @@ public interface ITwinRequests
     /// </summary>
     /// <returns>False when too much waits: <paramref name="answered"/> will not be called.</returns>
     bool Offer(TwinRequest request, Action<TwinAnswer> answered);
+}
+
+/// <summary>What the devices of one hub did: packets sent and received by each that was connected.</summary>
+public sealed record HubActivity(Guid HubId, IReadOnlyDictionary<Guid, long> Packets);
+
+/// <summary>Counts what devices do.</summary>
+public interface IActivityCounts
+{
+    /// <summary>Since the last call; hubs without a connected device are left out. From any thread.</summary>
+    IReadOnlyList<HubActivity> TakeCounts();
 }

@@ -26,6 +26,7 @@ public static class EnvelopeJson
                 EventsEnvelope e => (e.Version, EventsEnvelope.CurrentVersion),
                 IngressEnvelope e => (e.Version, IngressEnvelope.CurrentVersion),
                 TwinPushEnvelope e => (e.Version, TwinPushEnvelope.CurrentVersion),
+                MetricsEnvelope e => (e.Version, MetricsEnvelope.CurrentVersion),
                 _ => (1, 1),
             };
             return version >= 1 && version <= known

@@ -4,7 +4,7 @@ namespace IotHub.Core.Storage;
 /// Removes what hangs on devices and hubs outside of the registry. Called after they were deleted, so that nobody can add to it any more;
 /// a process that ends before that is made up for by <see cref="Sweep"/>, which goes through the change feed. All of it may be repeated.
 /// </summary>
-public sealed class Belongings(IRegistry registry, ITwins twins)
+public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metrics, IEventLog events, TimeProvider clock)
 {
     private const int ParallelLooks = 16;
 
@@ -30,6 +30,8 @@ public sealed class Belongings(IRegistry registry, ITwins twins)
         {
             await OfDevice(hubId, deviceId, cancel);
         }
+        await metrics.DeleteHub(hubId, cancel);
+        await events.DeleteHub(hubId, cancel);
     }
 
     /// <summary>
@@ -44,6 +46,11 @@ public sealed class Belongings(IRegistry registry, ITwins twins)
             if (change.Kind == ChangedKind.Device)
             {
                 await OfDevice(change.HubId, change.Id, stop);
+                if ((await registry.GetDevice(change.Id, stop))?.Value.HubId != change.HubId)
+                {
+                    // Here and not at once: it is many small deletions, and nobody can see them any more.
+                    await metrics.DeleteDevice(change.HubId, change.Id, clock.GetUtcNow(), stop);
+                }
                 return;
             }
             var hub = (await registry.GetHub(change.HubId, stop))?.Value;

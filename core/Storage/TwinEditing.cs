@@ -67,7 +67,7 @@ public sealed class TwinEditing(ITwins twins, IRegistry registry, IMessageQueue 
             {
                 return await TryWrite(write, cancel);
             }
-            catch (Exception e) when (e is StaleVersionException or AlreadyExistsException && attempt < MaximumAttempts)
+            catch (StaleVersionException) when (attempt < MaximumAttempts)
             {
                 // Somebody was faster: look again. The pause keeps many writers of one document from meeting again and again.
                 await Task.Delay(Random.Shared.Next(1, 5 << Math.Min(attempt, 5)), cancel);
@@ -109,7 +109,14 @@ public sealed class TwinEditing(ITwins twins, IRegistry registry, IMessageQueue 
             {
                 return new TwinWritten.TooManyDocuments(names.Count);
             }
-            await twins.Create(write.HubId, next, cancel);
+            try
+            {
+                await twins.Create(write.HubId, next, cancel);
+            }
+            catch (AlreadyExistsException)
+            {
+                throw new StaleVersionException($"document {write.Name} of twin {write.TwinId}");
+            }
             // Deletions look for documents once: one that is new must look for its device afterwards.
             if ((await registry.GetDevice(write.TwinId, cancel))?.Value.HubId != write.HubId
                 || await registry.GetHub(write.HubId, cancel) is not { Value.Deleting: false })

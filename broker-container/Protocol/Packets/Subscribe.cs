@@ -57,7 +57,7 @@ public sealed record Subscribe(ushort PacketId, IReadOnlyList<SubscribeEntry> En
     {
         if ((options & 3) == 3)
         {
-            throw new MqttException(isV5 ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket, "QoS 3 in SUBSCRIBE [MQTT-3.8.3-4]");
+            MqttException.InvalidQos(isV5 ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket, 3, "QoS 3 in SUBSCRIBE [MQTT-3.8.3-4]");
         }
         if ((options & (isV5 ? 0xC0 : 0xFC)) != 0)
         {

@@ -101,6 +101,8 @@ public sealed class TestApi : IAsyncDisposable
             services.AddSingleton(stores.Keys);
             services.AddSingleton(stores.Changes);
             services.AddSingleton(stores.Twins);
+            services.AddSingleton(stores.Metrics);
+            services.AddSingleton(stores.Events);
         });
         await app.StartAsync();
         var api = new TestApi(app, time);

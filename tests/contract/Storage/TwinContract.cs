@@ -146,8 +146,7 @@ public abstract class TwinContract
         await stores.Registry.DeleteHub(ofHub.HubId);
         Assert.NotEmpty(await stores.Twins.Names(device.Id));
         Assert.NotEmpty(await stores.Twins.Names(ofHub.Id));
-        var belongings = new Belongings(stores.Registry, stores.Twins);
-        await belongings.Sweep(await stores.Changes.ReadSince(DateTimeOffset.UtcNow.AddHours(-1)));
+        await stores.Belongings.Sweep(await stores.Changes.ReadSince(DateTimeOffset.UtcNow.AddHours(-1)));
         Assert.Empty(await stores.Twins.Names(device.Id));
         Assert.Empty(await stores.Twins.Names(ofHub.Id));
         Assert.Empty(await stores.Twins.OfHub(ofHub.HubId));
@@ -165,8 +164,7 @@ public abstract class TwinContract
         await stores.Registry.ReplaceDevice(read with { Value = read.Value with { HubId = elsewhere.HubId } });
         var hub = (await stores.Registry.GetHub(device.HubId))!;
         await stores.Registry.ReplaceHub(hub with { Value = hub.Value with { Deleting = true } });
-        var belongings = new Belongings(stores.Registry, stores.Twins);
-        await belongings.Sweep(await stores.Changes.ReadSince(DateTimeOffset.UtcNow.AddHours(-1)));
+        await stores.Belongings.Sweep(await stores.Changes.ReadSince(DateTimeOffset.UtcNow.AddHours(-1)));
         Assert.Null(await stores.Registry.GetHub(device.HubId));
         Assert.Equal(["a"], await stores.Twins.Names(device.Id));
         Assert.Equal([device.Id], await stores.Twins.OfHub(elsewhere.HubId));
