@@ -36,6 +36,9 @@ public sealed partial class Connection
     private long _closingSince;
     private bool _isFinished;
 
+    /// <summary>Since the last <see cref="TakePacketCount"/>; the CONNECT is the first.</summary>
+    private int _packetsReceived = 1;
+
     public Connection(MqttBroker broker, Channel channel)
     {
         _broker = broker;
@@ -70,6 +73,14 @@ public sealed partial class Connection
     public bool IsDirty { get; set; }
     public bool SentAtOnce { get; set; }
     public Action SentLater { get; }
+
+    /// <summary>Packets sent and received since the last call. Under the lane.</summary>
+    public long TakePacketCount()
+    {
+        var packets = (long)_packetsReceived + Outbox.Packets;
+        (_packetsReceived, Outbox.Packets) = (0, 0);
+        return packets;
+    }
 
     /// <summary>Bytes from the client. Completes at once except while the CONNECT is being checked.</summary>
     /// <returns>False when the transport should close.</returns>
@@ -144,6 +155,7 @@ public sealed partial class Connection
     {
         _lastPacketAt = Lane!.Now;
         Lane.Counters.PacketsReceived++;
+        _packetsReceived++;
         try
         {
             Handle(frame);
@@ -157,8 +169,7 @@ public sealed partial class Connection
     /// <summary>The client broke the protocol: an event for its owner, a reason for itself (5.0), and the end. [MQTT-4.13.1-1]</summary>
     private void Fail(MqttException problem, byte firstByte, int remainingLength, string? eventText)
     {
-        var text = eventText ?? (problem.Reason == ReasonCode.ProtocolError && !Enum.IsDefined((PacketType)(firstByte >> 4))
-            ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
+        var text = eventText ?? problem.EventText ?? "failed to unpack message body";
         var session = Session!;
         End(problem.Reason, publishWill: true, problem.Message);
         session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
@@ -175,7 +186,7 @@ public sealed partial class Connection
         }
         if (reason is { } code && IsV5)
         {
-            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize));
+            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize, OtherServer(code)));
         }
         BeginClosing();
         var session = Session!;
@@ -188,6 +199,7 @@ public sealed partial class Connection
     {
         Phase = ConnectionPhase.Closing;
         _closingSince = Lane?.Now ?? 0;
+        Lane?.LookAt(DueAt);
         AcceptedAt = _broker.Time.GetTimestamp();
         _inbound.Clear();
     }
@@ -219,13 +231,13 @@ public sealed partial class Connection
         Lane?.Connections.Remove(this);
     }
 
-    /// <summary>Silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
-    public bool IsOverdue(long now) => Phase switch
+    /// <summary>Later than this it is silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
+    public long DueAt => Phase switch
     {
         // [MQTT-3.1.2-22]: one and a half times the keep-alive.
-        ConnectionPhase.Connected => _keepAliveMs > 0 && now - _lastPacketAt > _keepAliveMs * 3 / 2,
-        ConnectionPhase.Closing => now - _closingSince > _broker.Limits.CloseTimeoutMs,
-        _ => false,
+        ConnectionPhase.Connected when _keepAliveMs > 0 => _lastPacketAt + (_keepAliveMs * 3 / 2),
+        ConnectionPhase.Closing => _closingSince + _broker.Limits.CloseTimeoutMs,
+        _ => long.MaxValue,
     };
 
     public void EndOverdue()

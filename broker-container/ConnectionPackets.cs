@@ -60,8 +60,10 @@ public sealed partial class Connection
                 MqttException.Protocol($"{frame.Type} from a client");
                 break;
             default:
-                MqttException.Malformed($"packet type {(int)frame.Type}");
-                break;
+                throw new MqttException(ReasonCode.MalformedPacket, $"packet type {(int)frame.Type}")
+                {
+                    EventText = $"unknown MQTT message type: {(int)frame.Type}",
+                };
         }
     }
 
@@ -82,8 +84,14 @@ public sealed partial class Connection
             AcknowledgePublish(publish, ReasonCode.Success);
             return;
         }
-        if (BreaksPlan(publish, frame) || IsDenied(publish, topic, frame) || HasWrongPayloadFormat(publish))
+        var isTwin = topic.IsTwin && _broker.Twins is not null;
+        if (BreaksPlan(publish, frame) || (!isTwin && IsDenied(publish, topic, frame)) || HasWrongPayloadFormat(publish))
         {
+            return;
+        }
+        if (isTwin)
+        {
+            HandleTwin(publish, topic, frame);
             return;
         }
         PublishTo(session, publish, topic, frame);
@@ -168,7 +176,10 @@ public sealed partial class Connection
             if (publish.TopicAlias == 0 || _aliases?[publish.TopicAlias] is not { } known)
             {
                 throw new MqttException(
-                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]");
+                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]")
+                {
+                    EventText = "empty topics are not authorized",
+                };
             }
             Session!.Hub.Refresh(known);
             return known;
@@ -254,16 +265,15 @@ public sealed partial class Connection
     private void HandleSubscribe(Subscribe subscribe, in Frame frame)
     {
         var session = Session!;
-        var packetText = PacketText.Of(frame.FirstByte, frame.Body.Length);
         var codes = new byte[subscribe.Entries.Count];
-        var retainedDue = new List<Subscription>();
+        List<Subscription>? retainedDue = null;
         for (var i = 0; i < codes.Length; i++)
         {
-            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, packetText);
+            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, frame.Body.Length);
             codes[i] = IsV5 || code < ReasonCode.UnspecifiedError ? (byte)code : (byte)ReasonCode.UnspecifiedError;
-            if (due is not null)
+            if (due is not null && session.Hub.Retained.Count > 0)
             {
-                retainedDue.Add(due);
+                (retainedDue ??= []).Add(due);
             }
         }
         var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
@@ -272,7 +282,7 @@ public sealed partial class Connection
         {
             return;
         }
-        foreach (var subscription in retainedDue)
+        foreach (var subscription in retainedDue ?? [])
         {
             session.Hub.SendRetained(subscription);
         }
@@ -342,15 +352,21 @@ public sealed partial class Connection
             lane.Enter();
             try
             {
-                _isStored = true;
-                if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
-                {
-                    connection._acks!.Release(_ticket, connection.Acknowledge);
-                }
+                Release();
             }
             finally
             {
                 lane.Leave();
+            }
+        }
+
+        /// <summary>The same, under the lane.</summary>
+        public void Release()
+        {
+            _isStored = true;
+            if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
+            {
+                connection._acks!.Release(_ticket, connection.Acknowledge);
             }
         }
     }

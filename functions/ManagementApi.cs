@@ -3,9 +3,12 @@ using IotHub.Core.Security;
 using IotHub.Core.Storage;
 using IotHub.Functions.Api;
 using IotHub.Functions.Devices;
+using IotHub.Functions.Events;
 using IotHub.Functions.Hubs;
+using IotHub.Functions.Metrics;
 using IotHub.Functions.Networks;
 using IotHub.Functions.Routes;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
@@ -24,6 +27,7 @@ internal static class ManagementApi
         services.AddDevices();
         services.AddNetworks();
         services.AddRoutes();
+        services.AddHubMetrics();
     }
 
     public static void MapManagementApi(this IEndpointRouteBuilder app)
@@ -33,6 +37,9 @@ internal static class ManagementApi
         api.MapDevices();
         api.MapNetworks();
         api.MapRoutes();
+        api.MapTwins();
+        api.MapMetrics();
+        api.MapEvents();
         api.Rest();
     }
 }

@@ -107,6 +107,7 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
         return new ConnectVerdict.Accepted(device.HubId, device.Id, clientId, rights)
         {
             StillStands = () => _directory.StillHolds(hub, device),
+            Events = LiveChanges.TemplateWarnings(hub, device, _clock),
         };
     }
 

@@ -14,12 +14,7 @@ public static class StreamTransport
     public static async Task Serve(
         MqttBroker broker, Stream stream, bool isEncrypted, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate)
     {
-        var channel = new StreamChannel(stream)
-        {
-            IsEncrypted = isEncrypted,
-            RemoteAddress = remoteAddress,
-            ClientCertificate = clientCertificate,
-        };
+        var channel = new StreamChannel(stream, remoteAddress, clientCertificate) { IsEncrypted = isEncrypted };
         var connection = broker.Accept(channel);
         if (connection is null)
         {
@@ -57,9 +52,12 @@ public static class StreamTransport
         }
     }
 
-    private sealed class StreamChannel(Stream stream) : Channel
+    private sealed class StreamChannel(Stream stream, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate) : Channel
     {
         private int _closed;
+
+        public override IPEndPoint? RemoteAddress => remoteAddress;
+        public override X509Certificate2? ClientCertificate => clientCertificate;
 
         public override bool Send(byte[] buffer, int count, Action done)
         {

@@ -9,7 +9,7 @@ namespace IotHub.Broker.Transport;
 /// Accepts MQTT clients on one TCP port, plain or with TLS (1.2 and 1.3; a client certificate is asked for, not required). Handshakes run
 /// on the thread pool, so many at a time as <see cref="HandshakesMaximum"/>, and within <see cref="HandshakeTimeout"/>.
 /// </summary>
-public sealed class TcpListenerLoop : IAsyncDisposable
+public sealed class TcpListenerLoop : IClientListener
 {
     /// <summary>A handshake costs milliseconds of CPU; more at once would only delay each other and everyone's messages.</summary>
     private const int HandshakesMaximum = 64;

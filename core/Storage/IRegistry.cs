@@ -48,6 +48,15 @@ public interface IRegistry
     /// <summary>How many devices of the hub were last reported as connected.</summary>
     Task<long> CountConnected(Guid hubId, CancellationToken cancel = default);
 
+    /// <summary>
+    /// A broker says that it runs. Its devices count as connected while it has said so within <see cref="BrokerSilence"/>; a new run under
+    /// the same name ends the one before.
+    /// </summary>
+    Task RecordBroker(string name, Guid run, CancellationToken cancel = default);
+
+    /// <summary>A broker that says nothing for longer is gone, with all its connections.</summary>
+    static readonly TimeSpan BrokerSilence = TimeSpan.FromSeconds(60);
+
     /// <summary>Stores reports of the broker; a report older than what is stored changes nothing.</summary>
     Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default);
 
@@ -90,6 +99,9 @@ public interface IChangeFeed
 
     /// <summary>All changes appended at or after <paramref name="since"/>, oldest first.</summary>
     Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default);
+
+    /// <summary>All changes appended from one full hour (UTC) up to another, which is left out; oldest first.</summary>
+    Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default);
 
     /// <summary>Drops whole hours that ended before <paramref name="before"/>.</summary>
     Task Trim(DateTimeOffset before, CancellationToken cancel = default);

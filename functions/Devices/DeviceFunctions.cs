@@ -8,7 +8,7 @@ namespace IotHub.Functions.Devices;
 
 /// <summary>Create, read, change, enable, disable and delete devices.</summary>
 internal sealed class DeviceFunctions(
-    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
 {
     /// <summary>Devices of one hub (Scaleway IoT reference, quotas).</summary>
     public const int Quota = 10_000;
@@ -114,6 +114,7 @@ internal sealed class DeviceFunctions(
         var device = found.Device.Value;
         await registry.Store.DeleteDevice(device.Id, request.Cancel);
         await broker.Nudge(device.HubId, ChangedKind.Device, device.Id);
+        await belongings.OfDevice(device.HubId, device.Id, request.Cancel);
         return default(Nothing);
     }
 

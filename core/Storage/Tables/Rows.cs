@@ -17,8 +17,10 @@ internal static class TableNames
     public const string Changes = "changes";
     public const string Events = "events";
     public const string Episodes = "episodes";
+    public const string Twins = "twins";
+    public const string Metrics = "metrics";
     public static readonly IReadOnlyList<string> All =
-        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes];
+        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes, Twins, Metrics];
 }
 
 /// <summary>Keys and columns of rows.</summary>

@@ -26,6 +26,7 @@ public sealed partial class TableRegistry : IRegistry
     private readonly TableClient _organizations;
     private readonly TableClient _activity;
     private readonly OwnerRows _owners;
+    private readonly BrokerRows _brokers;
     private readonly IChangeFeed _changes;
 
     public TableRegistry(TableServiceClient tables, IChangeFeed changes, TimeProvider time)
@@ -34,6 +35,7 @@ public sealed partial class TableRegistry : IRegistry
         _projects = tables.GetTableClient(TableNames.Projects);
         _organizations = tables.GetTableClient(TableNames.Organizations);
         _activity = tables.GetTableClient(TableNames.Activity);
+        _brokers = new BrokerRows(_activity, time);
         _owners = new OwnerRows(tables.GetTableClient(TableNames.Owners), time);
         _changes = changes;
     }

@@ -10,9 +10,10 @@ internal static class CompareCommand
 {
     public const string Usage =
         """
-        compare [--rounds N (3)] [--quick] [--only TEXT] [--ours]
+        compare [--rounds N (3)] [--quick] [--only TEXT] [--ours] [--sockets]
           our broker and, when installed, Mosquitto in turn through the loads of the design; medians, ratios, targets
           --quick: smaller crowds and one round   --only: loads whose name holds TEXT   --ours: without Mosquitto
+          --sockets: our broker once more, over the framework's sockets instead of its own loop
         """;
 
     public static async Task<int> Run(string[] args)
@@ -29,6 +30,10 @@ internal static class CompareCommand
         using var files = new TempFolder("compare");
         var table = new CompareTable(rounds, ProcessFigures.LoadAverage());
         List<Func<Task<BrokerUnderLoad>>> starts = [() => BrokerUnderLoad.StartOurs(files)];
+        if (args.Contains("--sockets"))
+        {
+            starts.Add(() => BrokerUnderLoad.StartOurs(files, "sockets"));
+        }
         if (withMosquitto)
         {
             starts.Add(() => BrokerUnderLoad.StartMosquitto(files));
@@ -48,7 +53,7 @@ internal static class CompareCommand
             {
                 foreach (var scenario in scenarios)
                 {
-                    foreach (var (broker, start) in lasting.Zip(starts).Where(b => !scenario.OursOnly || b.First.Name == "ours"))
+                    foreach (var (broker, start) in lasting.Zip(starts).Where(b => !scenario.OursOnly || b.First.Name != "Mosquitto"))
                     {
                         var result = scenario.Fresh ? await LoadFresh(start, scenario.Options) : Load(broker, scenario.Options);
                         table.Add(scenario.Name, broker.Name, result);

@@ -66,6 +66,22 @@ public sealed class HostileClientTests
         Assert.Single(broker.Bridge.Events);
     }
 
+    [Theory]
+    [InlineData("36 05 0001 61 0001", "invalid MQTT QoS value: 3")]
+    [InlineData("82 07 0001 00 0001 61 03", "invalid MQTT QoS value: 3")]
+    [InlineData("30 03 0000 00", "empty topics are not authorized")]
+    [InlineData("00 00", "unknown MQTT message type: 0")]
+    [InlineData("30 FF FF FF FF", "cannot decode MQTT header")]
+    public async Task The_event_says_what_was_wrong_in_the_words_of_the_reference(string packet, string text)
+    {
+        await using var broker = TestBroker.Start(settings: new("$SCW/events", false, []));
+        await using var watcher = await broker.Connect("watcher");
+        await watcher.Subscribe("$SCW/events/#", 0);
+        await using var client = await broker.Connect("bad");
+        await client.Send(packet);
+        Assert.Contains($"\"msg\":\"{text}\"", (await watcher.NextPublish()).Payload, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Announced_lengths_cost_nothing_until_the_bytes_are_there()
     {

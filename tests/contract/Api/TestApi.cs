@@ -57,6 +57,10 @@ public sealed class TestApi : IAsyncDisposable
     public ShiftedTime Time { get; }
     public IRegistry Registry { get; }
     public IApiKeys Keys { get; }
+    public ITwins Twins => Services.GetRequiredService<ITwins>();
+
+    /// <summary>What the app is made of, for what has no endpoint.</summary>
+    public IServiceProvider Services => _app.Services;
 
     /// <summary>An organization of its own for each test; its default project has the same id.</summary>
     public Guid Organization { get; } = Guid.NewGuid();
@@ -96,6 +100,9 @@ public sealed class TestApi : IAsyncDisposable
             services.AddSingleton(stores.Registry);
             services.AddSingleton(stores.Keys);
             services.AddSingleton(stores.Changes);
+            services.AddSingleton(stores.Twins);
+            services.AddSingleton(stores.Metrics);
+            services.AddSingleton(stores.Events);
         });
         await app.StartAsync();
         var api = new TestApi(app, time);
@@ -144,6 +151,9 @@ public sealed class TestApi : IAsyncDisposable
 
     public Task<ApiAnswer> Post(string path, string body = "{}", string? secret = null) =>
         Send(HttpMethod.Post, path, body, secret, "application/json");
+
+    public Task<ApiAnswer> Put(string path, string body, string? secret = null) =>
+        Send(HttpMethod.Put, path, body, secret, "application/json");
 
     public Task<ApiAnswer> Patch(string path, string body, string? secret = null) =>
         Send(HttpMethod.Patch, path, body, secret, "application/json");

@@ -74,6 +74,8 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
     public Task<long> CountConnected(Guid hubId, CancellationToken cancel = default) =>
         inner.CountConnected(hubId, cancel);
 
+    public Task RecordBroker(string name, Guid run, CancellationToken cancel = default) => inner.RecordBroker(name, run, cancel);
+
     public Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default) =>
         inner.RecordActivity(reports, cancel);
 

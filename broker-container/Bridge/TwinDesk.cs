@@ -1,0 +1,161 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using IotHub.Broker.Auth;
+using IotHub.Broker.Topics;
+using IotHub.Core;
+using IotHub.Core.Domain;
+using IotHub.Core.Messages;
+using IotHub.Core.Storage;
+
+namespace IotHub.Broker.Bridge;
+
+/// <summary>
+/// Carries out the requests of devices to their twins, in storage: a fixed number of workers, the device's id picks one, so that its
+/// requests keep their order. Everything that waits is bounded; nothing here holds a lane.
+/// </summary>
+public sealed partial class TwinDesk : ITwinRequests
+{
+    private readonly TwinEditing _editing;
+    private readonly HubDirectory _directory;
+    private readonly BridgeLimits _limits;
+    private readonly ILogger<TwinDesk> _logger;
+    private readonly Channel<Work>[] _waiting;
+    private readonly Dictionary<Guid, int> _perDevice = [];
+    private readonly Lock _lock = new();
+    private long _bytes;
+    private int _failing;
+
+    public TwinDesk(TwinEditing editing, HubDirectory directory, BridgeLimits limits, ILogger<TwinDesk> logger)
+    {
+        _editing = editing;
+        _directory = directory;
+        _limits = limits;
+        _logger = logger;
+        _waiting = [.. Enumerable.Range(0, limits.TwinWorkers).Select(_ => Channel.CreateBounded<Work>(
+            new BoundedChannelOptions(limits.WaitingTwinRequestsPerWorker) { SingleReader = true }))];
+    }
+
+    public int MaximumPayloadBytes => TwinWriteBody.MaximumBytes;
+
+    public bool Offer(TwinRequest request, Action<TwinAnswer> answered)
+    {
+        lock (_lock)
+        {
+            var ofDevice = _perDevice.GetValueOrDefault(request.DeviceId);
+            if (ofDevice >= _limits.WaitingTwinRequestsPerDevice || _bytes + request.Payload.Length > _limits.WaitingTwinBytes
+                || !_waiting[(uint)request.DeviceId.GetHashCode() % (uint)_waiting.Length].Writer.TryWrite(new Work(request, answered)))
+            {
+                return false;
+            }
+            _perDevice[request.DeviceId] = ofDevice + 1;
+            _bytes += request.Payload.Length;
+            return true;
+        }
+    }
+
+    /// <summary>Works until asked to stop; what waits then is not carried out and not acknowledged.</summary>
+    public Task Run(CancellationToken stop) => Task.WhenAll(_waiting.Select(waiting => WorkThrough(waiting.Reader, stop)));
+
+    private async Task WorkThrough(ChannelReader<Work> waiting, CancellationToken stop)
+    {
+        try
+        {
+            await foreach (var work in waiting.ReadAllAsync(stop))
+            {
+                var answer = await Answer(work.Request, stop);
+                lock (_lock)
+                {
+                    _bytes -= work.Request.Payload.Length;
+                    if (--_perDevice[work.Request.DeviceId] is var left && left == 0)
+                    {
+                        _perDevice.Remove(work.Request.DeviceId);
+                    }
+                }
+                work.Answered(answer);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Stopping.
+        }
+    }
+
+    private async Task<TwinAnswer> Answer(TwinRequest request, CancellationToken stop)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        patience.CancelAfter(_limits.RegistryTimeout);
+        try
+        {
+            var answer = request.Method == TwinMethod.Get ? await Get(request, patience.Token) : await Write(request, patience.Token);
+            if (Interlocked.Exchange(ref _failing, 0) == 1)
+            {
+                Log.Works(_logger);
+            }
+            return answer;
+        }
+        catch (Exception e) when (!stop.IsCancellationRequested)
+        {
+            if (Interlocked.Exchange(ref _failing, 1) == 0)
+            {
+                Log.Fails(_logger, e.Message);
+            }
+            return Error("twins are not available: try again later");
+        }
+    }
+
+    private async Task<TwinAnswer> Get(TwinRequest request, CancellationToken cancel) =>
+        TwinRules.IsValidName(request.Document) && await _editing.Store.Get(request.DeviceId, request.Document, cancel) is { } found
+            ? Success(found.Value)
+            : Error("document not found");
+
+    private async Task<TwinAnswer> Write(TwinRequest request, CancellationToken cancel)
+    {
+        if (!TwinWriteBody.Read(request.Payload).Get(out var body, out var problem))
+        {
+            var detail = ((Problem.InvalidArguments)problem).Details[0];
+            return Error($"{detail.Name} {detail.Help}");
+        }
+        if (await _directory.Hub(request.HubId, cancel) is not { } hub)
+        {
+            return Error("hub not found");
+        }
+        var write = new TwinWrite(
+            request.HubId, request.DeviceId, request.Document, request.Method == TwinMethod.Patch, body.Version, body.Data,
+            hub.Hub.SealedTwinsGraphitePushUri is not null);
+        return await _editing.Write(write, cancel) switch
+        {
+            TwinWritten.Stored stored => Success(stored.Document),
+            TwinWritten.VersionMismatch mismatch => new TwinAnswer(false, Bytes(new JsonObject
+            {
+                ["error"] = "document version mismatch",
+                ["twin_id"] = request.DeviceId,
+                ["document_name"] = request.Document,
+                ["expected_version"] = mismatch.Expected,
+                ["actual_version"] = mismatch.Actual,
+            })),
+            TwinWritten.Invalid invalid => Error($"{invalid.Argument} {invalid.Help}"),
+            TwinWritten.TooManyDocuments => Error($"a twin has at most {TwinRules.MaximumDocuments} documents"),
+            TwinWritten.Missing => Error("document not found"),
+            _ => Error("device not found"),
+        };
+    }
+
+    private static TwinAnswer Success(TwinDocument document) =>
+        new(true, TwinRules.Write(new JsonObject { ["version"] = document.Version, ["data"] = document.Data.DeepClone() }));
+
+    private static TwinAnswer Error(string text) => new(false, Bytes(new JsonObject { ["error"] = text }));
+
+    private static byte[] Bytes(JsonObject json) => Encoding.UTF8.GetBytes(json.ToJsonString());
+
+    private sealed record Work(TwinRequest Request, Action<TwinAnswer> Answered);
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Warning, "Twins cannot be read or written, requests get an error until it works: {Reason}")]
+        public static partial void Fails(ILogger logger, string reason);
+
+        [LoggerMessage(2, LogLevel.Information, "Twins can be read and written again")]
+        public static partial void Works(ILogger logger);
+    }
+}
