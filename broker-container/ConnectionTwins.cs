@@ -26,22 +26,23 @@ public sealed partial class Connection
                 session.Key.DeviceId, $"unauthorized topic {topic.Text}", _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
             if (request is not null)
             {
-                RespondError(session, topic.Text, "a device reaches only its own twin");
+                RespondError(session, publish, topic.Text, "a device reaches only its own twin");
             }
             AcknowledgeTwin(publish, IsV5 ? ReasonCode.NotAuthorized : ReasonCode.Success);
             return;
         }
         if (publish.Payload.Length > _broker.Twins!.MaximumPayloadBytes)
         {
-            RespondError(session, topic.Text, $"the request has more than {_broker.Twins.MaximumPayloadBytes} bytes");
+            RespondError(session, publish, topic.Text, $"the request has more than {_broker.Twins.MaximumPayloadBytes} bytes");
             AcknowledgeTwin(publish, ReasonCode.Success);
             return;
         }
         var work = new TwinRequest(session.Hub.Id, session.Key.DeviceId, asked.Document, asked.Method, publish.Payload.ToArray());
         var held = publish.Qos > 0 ? new HeldAck(this) : null;
-        if (!_broker.Twins.Offer(work, answer => TwinAnswered(session, topic.Text, answer, held)))
+        var correlation = publish.Find(PropertyId.CorrelationData).ToArray();
+        if (!_broker.Twins.Offer(work, answer => TwinAnswered(session, topic.Text, answer, correlation, held)))
         {
-            RespondError(session, topic.Text, "too many requests: try again later");
+            RespondError(session, publish, topic.Text, "too many requests: try again later");
             AcknowledgeTwin(publish, ReasonCode.Success);
             return;
         }
@@ -53,7 +54,7 @@ public sealed partial class Connection
     }
 
     /// <summary>From any thread.</summary>
-    private void TwinAnswered(Session session, string topic, TwinAnswer answer, HeldAck? held)
+    private void TwinAnswered(Session session, string topic, TwinAnswer answer, byte[] correlation, HeldAck? held)
     {
         var lane = Lane!;
         lane.Enter();
@@ -61,7 +62,7 @@ public sealed partial class Connection
         {
             if (Phase == ConnectionPhase.Connected && ReferenceEquals(Session, session))
             {
-                session.Hub.Respond(session, $"{topic}/response/{(answer.IsSuccess ? "success" : "error")}", answer.Payload);
+                session.Hub.Respond(session, $"{topic}/response/{(answer.IsSuccess ? "success" : "error")}", answer.Payload, correlation);
             }
             held?.Release();
         }
@@ -71,8 +72,9 @@ public sealed partial class Connection
         }
     }
 
-    private static void RespondError(Session session, string topic, string error) => session.Hub.Respond(
-        session, $"{topic}/response/error", Encoding.UTF8.GetBytes(new JsonObject { ["error"] = error }.ToJsonString()));
+    private static void RespondError(Session session, in Publish request, string topic, string error) => session.Hub.Respond(
+        session, $"{topic}/response/error", Encoding.UTF8.GetBytes(new JsonObject { ["error"] = error }.ToJsonString()),
+        request.Find(PropertyId.CorrelationData));
 
     private void AcknowledgeTwin(in Publish publish, ReasonCode reason)
     {

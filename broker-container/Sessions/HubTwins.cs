@@ -10,7 +10,8 @@ public sealed partial class Hub
     /// Sends an answer to the one connection of a session that asked, at QoS 0, if the session subscribes to where it goes. Nobody else
     /// can get it: nothing that is published under the tree of twins goes out by itself.
     /// </summary>
-    public void Respond(Session session, string topic, ReadOnlySpan<byte> payload)
+    /// <param name="properties">The request's Correlation Data, if it had any. (MQTT 5.0 section 4.10)</param>
+    public void Respond(Session session, string topic, ReadOnlySpan<byte> payload, ReadOnlySpan<byte> properties)
     {
         var isSubscribed = false;
         List<int>? ids = null;
@@ -29,7 +30,16 @@ public sealed partial class Hub
         if (isSubscribed && Resolve(Encoding.UTF8.GetBytes(topic)) is { } entry)
         {
             Lane.Frames.Reset();
-            SendQos0(Unqualified(entry, payload, retain: false), session, retain: false, ids?.ToArray());
+            var message = new PublishedMessage
+            {
+                Topic = entry,
+                Payload = payload,
+                Properties = properties,
+                Qos = 0,
+                Retain = false,
+                ExpiresAt = long.MaxValue,
+            };
+            SendQos0(message, session, retain: false, ids?.ToArray());
         }
     }
 }

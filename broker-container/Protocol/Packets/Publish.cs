@@ -137,6 +137,21 @@ public ref struct Publish
         return copied;
     }
 
+    /// <summary>The first property of that kind as it stands, or nothing.</summary>
+    public readonly ReadOnlySpan<byte> Find(PropertyId id)
+    {
+        for (var rest = Properties; !rest.IsEmpty;)
+        {
+            var size = SizeOf(rest);
+            if ((PropertyId)rest[0] == id)
+            {
+                return rest[..size];
+            }
+            rest = rest[size..];
+        }
+        return default;
+    }
+
     // Only called on what PropertyReader has accepted.
     private static int SizeOf(ReadOnlySpan<byte> property) => PropertyTable.Row((PropertyId)property[0]).Type switch
     {

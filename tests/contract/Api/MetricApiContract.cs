@@ -89,6 +89,24 @@ public abstract class MetricApiContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_query_reads_a_handful_of_rows_whatever_was_counted()
+    {
+        foreach (var now in new[] { "2026-03-01T00:30:00Z", "2026-03-12T15:54:39Z", "2026-03-31T23:59:59Z" })
+        {
+            var at = DateTimeOffset.Parse(now, System.Globalization.CultureInfo.InvariantCulture);
+            var reads = new List<int>();
+            foreach (var scale in Enum.GetValues<MetricScale>())
+            {
+                var counting = new CountingMetrics();
+                await new MetricReading(counting, Id(_hub), null, at, default).Values(scale, MetricScales.Steps(scale, at));
+                reads.Add(counting.Reads);
+            }
+            // Minutes, hours, quarters, days, months.
+            Assert.All(reads.Zip([2, 5, 11, 8, 10]), pair => Assert.True(pair.First <= pair.Second, $"{now}: {string.Join(' ', reads)}"));
+        }
+    }
+
+    [Fact]
     public async Task A_minute_shows_what_was_counted_in_it()
     {
         var minute = MetricTimes.StartOf(MetricSpan.Hour, _api.Time.GetUtcNow()).AddMinutes(_api.Time.GetUtcNow().Minute - 3);
@@ -177,6 +195,42 @@ public abstract class MetricApiContract : IAsyncLifetime
         .. metrics["metrics"]!.AsArray().Single(metric => (string)metric!["name"]! == name)!["points"]!.AsArray()
             .Select(point => (DateTimeOffset.Parse((string)point![0]!, System.Globalization.CultureInfo.InvariantCulture), (long)point[1]!)),
     ];
+
+    private sealed class CountingMetrics : Core.Storage.IMetrics
+    {
+        private readonly Core.Storage.Memory.MemoryMetrics _inner = new();
+
+        public int Reads { get; private set; }
+
+        public Task<Core.Storage.MetricRow> Read(
+            Guid hubId, Guid? deviceId, MetricSpan span, DateTimeOffset start, CancellationToken cancel = default)
+        {
+            Reads++;
+            return _inner.Read(hubId, deviceId, span, start, cancel);
+        }
+
+        public Task Record(MetricsEnvelope counted, CancellationToken cancel = default) => throw NotAQuery();
+
+        public IAsyncEnumerable<Core.Storage.MetricRow> Devices(
+            Guid hubId, MetricSpan span, DateTimeOffset start, CancellationToken cancel = default) => throw NotAQuery();
+
+        public Task Write(
+            Guid hubId, MetricSpan span, DateTimeOffset start, IReadOnlyList<Core.Storage.MetricRow> rows,
+            CancellationToken cancel = default) => throw NotAQuery();
+
+        public Task<IReadOnlyList<Core.Storage.MetricHour>> ToRollUp(DateTimeOffset now, CancellationToken cancel = default) =>
+            throw NotAQuery();
+
+        public Task RolledUp(Core.Storage.MetricHour hour, CancellationToken cancel = default) => throw NotAQuery();
+
+        public Task Trim(DateTimeOffset now, CancellationToken cancel = default) => throw NotAQuery();
+
+        public Task DeleteDevice(Guid hubId, Guid deviceId, DateTimeOffset now, CancellationToken cancel = default) => throw NotAQuery();
+
+        public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => throw NotAQuery();
+
+        private static InvalidOperationException NotAQuery() => new("a query only reads rows by their key");
+    }
 
     private static Guid Id(JsonNode json) => Guid.Parse((string)json["id"]!);
 }

@@ -118,6 +118,23 @@ public sealed class TwinRequestTests
     }
 
     [Fact]
+    public async Task Correlation_data_comes_back_with_the_answer_and_nothing_else_does()
+    {
+        await using var running = await RunningBroker.Start();
+        var device = await running.AddDevice(await running.AddHub());
+        await using var client = await running.Connect(device);
+        await client.Subscribe("$SCW/twins/me/#", 0);
+        byte[] correlation = [0x09, 0, 2, 0xAB, 0xCD];
+        byte[] properties = [.. Packet.UserProperty("a", "b"), .. correlation, .. Packet.Property(0x02, 60u), .. Packet.Property(0x08, "a/b")];
+        await client.Send(Packet.Publish("$SCW/twins/me/a/put", "{}", properties: properties));
+        Assert.Equal(correlation, (await client.NextPublish()).Properties);
+        await client.Send(Packet.Publish($"$SCW/twins/{Guid.NewGuid()}/a/put", "{}", properties: properties));
+        await client.Subscribe("$SCW/twins/+/a/get/response/#", 0);
+        await client.Send(Packet.Publish($"$SCW/twins/{Guid.NewGuid()}/a/get", "", properties: correlation));
+        Assert.Equal(correlation, (await client.NextPublish()).Properties);
+    }
+
+    [Fact]
     public async Task Another_devices_twin_is_out_of_reach()
     {
         await using var running = await RunningBroker.Start();
