@@ -28,9 +28,11 @@ public abstract class KeyApiContract : IAsyncLifetime
             ((string)key["organization_id"]!, (string)key["project_id"]!, (string)key["role"]!, (string)key["description"]!));
 
         Assert.Equal(200, (await _api.Get("hubs", secret)).Status);
-        var list = await _api.Get("api-keys?order_by=created_at_desc");
+        var list = await _api.Get("api-keys?order_by=access_key_desc");
         Assert.Equal(2, (int)list.Ok["total_count"]!);
-        Assert.Equal((string)key["access_key"]!, (string)list.Json["api_keys"]![0]!["access_key"]!);
+        var listed = list.Json["api_keys"]!.AsArray().Select(found => (string)found!["access_key"]!).ToList();
+        Assert.Equal(listed.OrderDescending(StringComparer.Ordinal), listed);
+        Assert.Contains((string)key["access_key"]!, listed);
         Assert.DoesNotContain(secret, list.Text, StringComparison.Ordinal);
         Assert.Equal(1, (int)(await _api.Get($"api-keys?project_id={project}")).Ok["total_count"]!);
 
