@@ -119,11 +119,16 @@ internal sealed class EpollChannel(EpollLoop loop, int descriptor, uint generati
     public void GoOn()
     {
         (_isReceiving, _isDeaf) = (false, false);
-        if (Volatile.Read(ref _isClosing) != 0)
+        if (_isEnded)
+        {
+            // Abandoned meanwhile.
+            loop.Broker.Disconnected(Connection);
+        }
+        else if (Volatile.Read(ref _isClosing) != 0)
         {
             End();
         }
-        else if (!_isEnded)
+        else
         {
             Watch();
         }

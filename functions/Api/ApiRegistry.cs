@@ -102,7 +102,9 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         async () => (await Hub(request, hubId)).Get(out var hub, out var problem)
             ? Decision<Hub>.Of(hub, await change(hub.Value))
             : problem,
-        hub => registry.ReplaceHub(hub, request.Cancel),
+        (hub, next) => hub.Value.CustomCaFingerprint == next.CustomCaFingerprint
+            ? registry.ReplaceHub(hub with { Value = next }, request.Cancel)
+            : registry.ReplaceAuthority(hub, next, request.Cancel),
         hub => broker.Nudge(hub.Id, ChangedKind.Hub, hub.Id));
 
     /// <inheritdoc cref="ChangeHub"/>
@@ -120,7 +122,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
                 hubBefore = found.Hub.Id;
                 return Decision<Device>.Of(found.Device, await change(found));
             },
-            device => registry.ReplaceDevice(device, request.Cancel),
+            (device, next) => registry.ReplaceDevice(device with { Value = next }, request.Cancel),
             device => Task.WhenAll(new[] { hubBefore, device.HubId }.Distinct().Select(
                 hubId => broker.Nudge(hubId, ChangedKind.Device, device.Id))));
     }
@@ -131,7 +133,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         async () => (await Route(request, routeId)).Get(out var route, out var problem)
             ? Decision<Route>.Of(route, change(route.Value))
             : problem,
-        route => registry.ReplaceRoute(route, request.Cancel),
+        (route, next) => registry.ReplaceRoute(route with { Value = next }, request.Cancel),
         route => broker.Nudge(route.HubId, ChangedKind.Route, route.Id));
 
     /// <summary>Runs a write and tells the broker; what is in its way becomes a problem.</summary>
@@ -155,7 +157,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
     }
 
     private async Task<Outcome<T>> Change<T>(
-        ApiRequest request, Func<Task<Outcome<Decision<T>>>> decide, Func<Versioned<T>, Task<Versioned<T>>> replace, Func<T, Task> nudge)
+        ApiRequest request, Func<Task<Outcome<Decision<T>>>> decide, Func<Versioned<T>, T, Task<Versioned<T>>> replace, Func<T, Task> nudge)
         where T : class
     {
         for (var attempt = 1; ; attempt++)
@@ -170,7 +172,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
             }
             try
             {
-                var stored = await replace(decision.Stored with { Value = decision.Next });
+                var stored = await replace(decision.Stored, decision.Next);
                 await nudge(stored.Value);
                 return stored.Value;
             }
@@ -192,7 +194,9 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
     /// <summary>Whose certificate or name it is, is told only to those who may see it.</summary>
     private async Task<Problem> Taken(ApiRequest request, AlreadyExistsException e)
     {
-        var mayKnow = (await Device(request, e.ResourceId)).Get(out _, out _);
+        var mayKnow = e.Resource == "hub"
+            ? (await Hub(request, e.ResourceId)).Get(out _, out _)
+            : (await Device(request, e.ResourceId)).Get(out _, out _);
         return new Problem.AlreadyExists(e.Resource, mayKnow ? e.ResourceId.ToString() : "", $"another {e.Resource} has this {e.What}");
     }
 
