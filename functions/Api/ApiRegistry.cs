@@ -68,21 +68,25 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         return (await Hub(request, id)).Get(out var hub, out _) ? [hub.Value] : [];
     }
 
-    public async Task<Outcome<HubDevice>> Device(ApiRequest request, Guid deviceId) =>
-        await registry.GetDevice(deviceId, request.Cancel) is { } device
-        && (await Hub(request, device.Value.HubId)).Get(out var hub, out _)
-            ? new HubDevice(device, hub.Value)
+    public async Task<Outcome<HubDevice>> Device(ApiRequest request, Guid deviceId)
+    {
+        var device = await registry.GetDevice(deviceId, request.Cancel);
+        return await HubOf(request, device?.Value.HubId, deviceId) is { } hub
+            ? new HubDevice(device!, hub)
             : new Problem.NotFound("device", deviceId);
+    }
 
-    public async Task<Outcome<Network>> Network(ApiRequest request, Guid networkId) =>
-        await registry.GetNetwork(networkId, request.Cancel) is { } network && (await Hub(request, network.HubId)).Get(out _, out _)
-            ? network
-            : new Problem.NotFound("network", networkId);
+    public async Task<Outcome<Network>> Network(ApiRequest request, Guid networkId)
+    {
+        var network = await registry.GetNetwork(networkId, request.Cancel);
+        return await HubOf(request, network?.HubId, networkId) is not null ? network! : new Problem.NotFound("network", networkId);
+    }
 
-    public async Task<Outcome<Versioned<Route>>> Route(ApiRequest request, Guid routeId) =>
-        await registry.GetRoute(routeId, request.Cancel) is { } route && (await Hub(request, route.Value.HubId)).Get(out _, out _)
-            ? route
-            : new Problem.NotFound("route", routeId);
+    public async Task<Outcome<Versioned<Route>>> Route(ApiRequest request, Guid routeId)
+    {
+        var route = await registry.GetRoute(routeId, request.Cancel);
+        return await HubOf(request, route?.Value.HubId, routeId) is not null ? route! : new Problem.NotFound("route", routeId);
+    }
 
     /// <summary>A hub that something may join.</summary>
     public async Task<Outcome<Hub>> HubToJoin(ApiRequest request, Guid hubId)
@@ -154,6 +158,21 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         }
         await broker.Nudge(hubId, kind, id);
         return answer;
+    }
+
+    /// <summary>
+    /// The hub of what was found, if the caller may see it. For what was not found as much is read as for a stranger's: an id that belongs
+    /// to others must not show by the time its answer takes.
+    /// </summary>
+    private async Task<Hub?> HubOf(ApiRequest request, Guid? hubId, Guid id)
+    {
+        if (hubId is { } known)
+        {
+            return (await Hub(request, known)).Get(out var hub, out _) ? hub.Value : null;
+        }
+        await registry.GetHub(id, request.Cancel);
+        await registry.GetHub(id, request.Cancel);
+        return null;
     }
 
     private async Task<Outcome<T>> Change<T>(

@@ -51,10 +51,73 @@ public sealed class CertificateTests
         Assert.Equal(1, (await running.Registry.GetHub(hub.Id))!.Value.DeviceCount);
     }
 
-    private static async Task<int> Answer(RawClient client, string clientId)
+    // Reference 15.3: without a certificate, every way in asks for allow_insecure.
+    [Fact]
+    public async Task Security_matrix_over_every_transport()
+    {
+        await using var running = await RunningBroker.Start();
+        var hub = await running.AddHub();
+        using var certificate = TestPki.Leaf("CN=own", null);
+        foreach (var allowed in new[] { false, true })
+        {
+            var device = await running.AddDevice(hub, d => d with
+            {
+                AllowInsecure = allowed,
+                HasCustomCertificate = true,
+                CertificateFingerprint = Certificates.Fingerprint(certificate),
+            });
+            foreach (var via in Enum.GetValues<Via>())
+            {
+                await using var client = await RawClient.Open(PortOf(running, via), via);
+                Assert.Equal(allowed ? 0 : 0x87, await Answer(client, device.Id.ToString()));
+            }
+            await using (var mutual = await Open(running.Ports.TlsPort!.Value, certificate))
+            {
+                Assert.Equal(0, await Answer(mutual, "any"));
+            }
+            await running.Registry.DeleteDevice(device.Id);
+        }
+    }
+
+    // Reference 15.4: one connection evicts the other, unless the device may have several, each with a client id of its own.
+    [Theory]
+    [InlineData(Via.Tcp)]
+    [InlineData(Via.Tls)]
+    [InlineData(Via.WebSocket)]
+    [InlineData(Via.SecureWebSocket)]
+    public async Task One_or_several_connections(Via via)
+    {
+        await using var running = await RunningBroker.Start();
+        var hub = await running.AddHub();
+        var (one, several) = (await running.AddDevice(hub), await running.AddDevice(hub, d => d with { AllowMultipleConnections = true }));
+        await using var first = await RawClient.Open(PortOf(running, via), via);
+        await using var second = await RawClient.Open(PortOf(running, via), via);
+        Assert.Equal(0, await Answer(first, "a", one.Id.ToString()));
+        Assert.Equal(0, await Answer(second, "b", one.Id.ToString()));
+        await first.ExpectDisconnect(0x8E);
+
+        await using var third = await RawClient.Open(PortOf(running, via), via);
+        await using var fourth = await RawClient.Open(PortOf(running, via), via);
+        await using var fifth = await RawClient.Open(PortOf(running, via), via);
+        Assert.Equal(0, await Answer(third, "a", several.Id.ToString()));
+        Assert.Equal(0, await Answer(fourth, "", several.Id.ToString()));
+        Assert.Equal(0, await Answer(fifth, "a", several.Id.ToString()));
+        await third.ExpectDisconnect(0x8E);
+        await fourth.ExpectNothing();
+    }
+
+    private static int PortOf(RunningBroker running, Via via) => via switch
+    {
+        Via.Tls => running.Ports.TlsPort!.Value,
+        Via.WebSocket => running.Ports.WsPort!.Value,
+        Via.SecureWebSocket => running.Ports.WssPort!.Value,
+        _ => running.Ports.Port,
+    };
+
+    private static async Task<int> Answer(RawClient client, string clientId, string? userName = null)
     {
         client.IsV5 = true;
-        await client.Send(Packet.Connect(new ConnectOptions { ClientId = clientId, Level = 5 }));
+        await client.Send(Packet.Connect(new ConnectOptions { ClientId = clientId, UserName = userName, Level = 5 }));
         var answer = await client.Next();
         Assert.Equal(0x20, answer[0]);
         return answer[3];
