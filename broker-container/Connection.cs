@@ -220,16 +220,25 @@ public sealed partial class Connection
     {
         if (Phase == ConnectionPhase.Connected)
         {
+            var cutOff = WhatWasCutOff();
             BeginClosing();
             var session = Session!;
             Session = null;
             session.Hub.Detach(session, publishWill: true);
+            if (cutOff is not null)
+            {
+                session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, cutOff, _broker.Time));
+            }
         }
         Phase = ConnectionPhase.Closed;
         _inbound.Clear();
         Outbox.Discard();
         Lane?.Connections.Remove(this);
     }
+
+    /// <summary>A client that is gone in the middle of a packet; null when it had finished its last one.</summary>
+    private string? WhatWasCutOff() => _inbound.Length == 0 ? null
+        : FrameReader.PeekSize(_inbound.Span) == 0 ? "cannot read MQTT header" : "failed to unpack message body";
 
     /// <summary>Later than this it is silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
     public long DueAt => Phase switch

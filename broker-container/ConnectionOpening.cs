@@ -124,6 +124,7 @@ public sealed partial class Connection
             Channel.IsEncrypted, Channel.RemoteAddress, Connect.RemainingLength)
         {
             ProvenName = _provenName,
+            ClientChain = Channel.ClientChain,
         };
         for (var tries = 0; tries < AuthenticationTries; tries++)
         {
@@ -137,6 +138,10 @@ public sealed partial class Connection
                 return !Refuse(refused.Reason) && false;
             }
             var accepted = (ConnectVerdict.Accepted)verdict;
+            if (accepted.Provisioned is { } provisioned)
+            {
+                _broker.Raise(accepted.HubId, provisioned);
+            }
             if (CheckWill(accepted.Rights.Plan) is { } unwanted)
             {
                 return !Refuse(unwanted) && false;

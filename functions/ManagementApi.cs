@@ -5,6 +5,7 @@ using IotHub.Functions.Api;
 using IotHub.Functions.Devices;
 using IotHub.Functions.Events;
 using IotHub.Functions.Hubs;
+using IotHub.Functions.Keys;
 using IotHub.Functions.Metrics;
 using IotHub.Functions.Networks;
 using IotHub.Functions.Routes;
@@ -23,6 +24,8 @@ internal static class ManagementApi
             provider.GetRequiredService<IRegistry>(),
             provider.GetRequiredService<BrokerClient>(),
             provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<FailedLogins>();
+        services.AddKeys();
         services.AddHubs();
         services.AddDevices();
         services.AddNetworks();
@@ -33,6 +36,7 @@ internal static class ManagementApi
     public static void MapManagementApi(this IEndpointRouteBuilder app)
     {
         var api = new ApiRoutes(app);
+        api.MapKeys();
         api.MapHubs();
         api.MapDevices();
         api.MapNetworks();

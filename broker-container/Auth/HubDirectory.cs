@@ -1,14 +1,18 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using IotHub.Broker.Bridge;
 using IotHub.Core.Domain;
+using IotHub.Core.Security;
 using IotHub.Core.Storage;
 
 namespace IotHub.Broker.Auth;
 
 /// <summary>A hub as the broker needs it: without keys and certificates, with its routes.</summary>
 /// <param name="AuthorityHash">Tells one certificate authority from the next.</param>
-public sealed record HubEntry(Hub Hub, string AuthorityHash, IReadOnlyList<RouteSubscription> Routes);
+/// <param name="Authority">The customer's own authority; null where it is the generated one, whose certificates are known one by one.</param>
+public sealed record HubEntry(
+    Hub Hub, string AuthorityHash, IReadOnlyList<RouteSubscription> Routes, X509Certificate2? Authority = null);
 
 /// <summary>
 /// The broker's memory of the registry: hubs with their routes, and devices. What it remembers is at most as old as the change feed, and
@@ -67,6 +71,48 @@ public sealed class HubDirectory
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         patience.CancelAfter(_limits.RegistryTimeout);
         return await _registry.FindDeviceByCertificate(fingerprint, patience.Token).WaitAsync(patience.Token);
+    }
+
+    /// <summary>Which hub has this authority of a customer? Asked of the registry each time.</summary>
+    public async Task<Guid?> HubByAuthority(string fingerprint, CancellationToken cancel)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(_limits.RegistryTimeout);
+        return (await _registry.FindHubByAuthority(fingerprint, patience.Token).WaitAsync(patience.Token))?.Value.Id;
+    }
+
+    /// <summary>Which device of the hub has this name? Asked of the registry each time.</summary>
+    public async Task<Guid?> DeviceByName(Guid hubId, string name, CancellationToken cancel)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(_limits.RegistryTimeout);
+        return (await _registry.FindDeviceByName(hubId, name, patience.Token).WaitAsync(patience.Token))?.Id;
+    }
+
+    /// <summary>Makes a device for a client whose certificate is under the hub's authority.</summary>
+    /// <returns>False when another one of this name was faster; null when the hub takes no more.</returns>
+    public async Task<bool?> Provision(Device device, CancellationToken cancel)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(_limits.RegistryTimeout);
+        if (await _registry.GetHub(device.HubId, patience.Token).WaitAsync(patience.Token) is not { } hub
+            || !hub.Value.EnableDeviceAutoProvisioning || hub.Value.DeviceCount >= Quotas.DevicesOfHub)
+        {
+            return null;
+        }
+        try
+        {
+            await _registry.CreateDevice(device, patience.Token).WaitAsync(patience.Token);
+            return true;
+        }
+        catch (AlreadyExistsException)
+        {
+            return false;
+        }
+        catch (MissingException)
+        {
+            return null;
+        }
     }
 
     /// <summary>Are these very readings still the newest? Takes no lock.</summary>
@@ -155,6 +201,7 @@ public sealed class HubDirectory
         routes.Sort((a, b) => a.RouteId.CompareTo(b.RouteId));
         var hub = found.Value;
         var authority = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(hub.CaCertificatePem)));
-        return new HubEntry(hub with { CaCertificatePem = "", SealedCaKey = null }, authority, routes);
+        var own = hub.CustomCaFingerprint.Length > 0 ? Certificates.TryRead(hub.CaCertificatePem) : null;
+        return new HubEntry(hub with { CaCertificatePem = "", SealedCaKey = null }, authority, routes, own);
     }
 }

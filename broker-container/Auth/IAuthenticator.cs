@@ -23,6 +23,9 @@ public sealed record ConnectAttempt(
     /// <summary>Header of the CONNECT for events, for example <c>CONNECT: dup: false qos: 0 retain: false rLength: 12</c>.</summary>
     public string PacketText => Protocol.PacketText.Of((byte)PacketType.Connect << 4, RemainingLength);
 
+    /// <summary>The other certificates that the client sent in the handshake: intermediates and, where needed, the authority itself.</summary>
+    public IReadOnlyList<X509Certificate2> ClientChain { get; init; } = [];
+
     /// <summary>The name that the client has proven by enhanced authentication, else null.</summary>
     public string? ProvenName { get; init; }
 }
@@ -45,6 +48,9 @@ public abstract record ConnectVerdict
         /// the verdict: authenticate again. Without it a change that is carried out between verdict and session would miss the session.
         /// </summary>
         public Func<bool>? StillStands { get; init; }
+
+        /// <summary>The device was made for this client: raised on the hub whatever becomes of the session.</summary>
+        public HubEvent? Provisioned { get; init; }
 
         /// <summary>Raised on the hub once the session is open.</summary>
         public IReadOnlyList<HubEvent> Events { get; init; } = [];

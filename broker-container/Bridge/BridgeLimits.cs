@@ -69,6 +69,9 @@ public sealed record BridgeLimits
     /// <summary>Of those, requests of one device: it cannot take the places of the others.</summary>
     public int WaitingTwinRequestsPerDevice { get; init; } = 16;
 
+    /// <summary>And of one hub.</summary>
+    public int WaitingTwinRequestsPerHub { get; init; } = 256;
+
     /// <summary>Payload bytes of waiting twin requests.</summary>
     public long WaitingTwinBytes { get; init; } = 32L * 1024 * 1024;
 

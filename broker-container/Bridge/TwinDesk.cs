@@ -21,7 +21,7 @@ public sealed partial class TwinDesk : ITwinRequests
     private readonly BridgeLimits _limits;
     private readonly ILogger<TwinDesk> _logger;
     private readonly Channel<Work>[] _waiting;
-    private readonly Dictionary<Guid, int> _perDevice = [];
+    private readonly Dictionary<Guid, int> _held = [];
     private readonly Lock _lock = new();
     private long _bytes;
     private int _failing;
@@ -42,13 +42,14 @@ public sealed partial class TwinDesk : ITwinRequests
     {
         lock (_lock)
         {
-            var ofDevice = _perDevice.GetValueOrDefault(request.DeviceId);
-            if (ofDevice >= _limits.WaitingTwinRequestsPerDevice || _bytes + request.Payload.Length > _limits.WaitingTwinBytes
+            var (ofDevice, ofHub) = (_held.GetValueOrDefault(request.DeviceId), _held.GetValueOrDefault(request.HubId));
+            if (ofDevice >= _limits.WaitingTwinRequestsPerDevice || ofHub >= _limits.WaitingTwinRequestsPerHub
+                || _bytes + request.Payload.Length > _limits.WaitingTwinBytes
                 || !_waiting[(uint)request.DeviceId.GetHashCode() % (uint)_waiting.Length].Writer.TryWrite(new Work(request, answered)))
             {
                 return false;
             }
-            _perDevice[request.DeviceId] = ofDevice + 1;
+            (_held[request.DeviceId], _held[request.HubId]) = (ofDevice + 1, ofHub + 1);
             _bytes += request.Payload.Length;
             return true;
         }
@@ -67,10 +68,8 @@ public sealed partial class TwinDesk : ITwinRequests
                 lock (_lock)
                 {
                     _bytes -= work.Request.Payload.Length;
-                    if (--_perDevice[work.Request.DeviceId] is var left && left == 0)
-                    {
-                        _perDevice.Remove(work.Request.DeviceId);
-                    }
+                    LetGo(work.Request.DeviceId);
+                    LetGo(work.Request.HubId);
                 }
                 work.Answered(answer);
             }
@@ -78,6 +77,14 @@ public sealed partial class TwinDesk : ITwinRequests
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
             // Stopping.
+        }
+    }
+
+    private void LetGo(Guid id)
+    {
+        if (--_held[id] == 0)
+        {
+            _held.Remove(id);
         }
     }
 

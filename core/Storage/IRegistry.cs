@@ -23,6 +23,17 @@ public interface IRegistry
     Task<Versioned<Hub>?> GetHub(Guid hubId, CancellationToken cancel = default);
     Task<Versioned<Hub>> ReplaceHub(Versioned<Hub> hub, CancellationToken cancel = default);
 
+    /// <summary>
+    /// Replaces a hub that gets a certificate authority of its customer: takes the authority for this hub, then lets the one before go.
+    /// No other hub can have it from here on. A repeat finishes what was interrupted.
+    /// </summary>
+    /// <param name="hub">As it was read.</param>
+    /// <param name="next">The same hub with another <see cref="Domain.Hub.CustomCaFingerprint"/>.</param>
+    Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default);
+
+    /// <summary>The hub that has this authority of a customer.</summary>
+    Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default);
+
     /// <summary>Deletes a hub with all its devices, networks and routes. Idempotent; a repeat finishes what was interrupted.</summary>
     Task DeleteHub(Guid hubId, CancellationToken cancel = default);
 

@@ -63,9 +63,9 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
         return null;
     }
 
-    public Paging<T> Paging<T>(SortOrders<T> orders)
+    public Paging<T> Paging<T>(SortOrders<T> orders, string preset = SortOrders<T>.Default)
     {
-        var order = Text("order_by") ?? SortOrders<T>.Default;
+        var order = Text("order_by") ?? preset;
         if (!orders.TryGet(order, out var compare))
         {
             checks.Wrong("order_by", "constraint", $"must be one of {string.Join(", ", orders.Names)}");

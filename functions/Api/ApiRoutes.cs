@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using IotHub.Core;
 using IotHub.Core.Domain;
@@ -16,6 +17,10 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
 
     public void Get<TFeature, TAnswer>(string path, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Get, path, ApiRole.Reader, call);
+
+    /// <summary>For what even a reader must not see.</summary>
+    public void Get<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+        where TFeature : notnull => Map(HttpMethods.Get, path, needs, call);
 
     public void Post<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Post, path, needs, call);
@@ -41,7 +46,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
     private void Map<TFeature, TAnswer>(string method, string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull
     {
-        var resource = path.Split('/')[1].TrimEnd('s');
+        var resource = path.Split('/')[1].TrimEnd('s').Replace('-', '_');
         app.MapMethods(Prefix + path, [method], context => Guarded(context, async services =>
         {
             if (IsElsewhere(context))
@@ -54,7 +59,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
             }
             if (caller.Role < needs)
             {
-                return new Problem.PermissionsDenied(needs == ApiRole.Reader ? "read" : "write", resource);
+                return new Problem.PermissionsDenied(HttpMethods.IsGet(method) ? "read" : "write", resource);
             }
             return IdProblem(context) is { } wrong
                 ? wrong
@@ -88,23 +93,32 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         return null;
     }
 
-    /// <summary>Unknown and revoked keys, and what is no key at all, look alike but for the reason.</summary>
+    /// <summary>
+    /// Unknown and revoked keys, and what is no key at all, look alike but for the reason. Failures are counted per address, and beyond the
+    /// limit answered without a look at the storage.
+    /// </summary>
     private static async Task<Outcome<ApiKey>> Authenticate(HttpContext context, IServiceProvider services)
     {
+        var failures = services.GetRequiredService<FailedLogins>();
+        var address = FailedLogins.AddressOf(context);
         var secret = context.Request.Headers["X-Auth-Token"].ToString().Trim();
-        if (secret.Length == 0)
+        var hash = Guid.TryParseExact(secret, "D", out var canonical) ? Secrets.Hash(canonical.ToString("D")) : null;
+        if (failures.SecondsToWait(address, hash) is > 0 and var seconds)
         {
-            return context.Request.Headers.ContainsKey("X-Session-Token")
-                ? new Problem.AuthenticationDenied("jwt", "not_found")
-                : new Problem.AuthenticationDenied("unknown_method", "not_found");
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+            return new Problem.TooManyRequests(
+                "too many failed authentications from this address", FailedLogins.FailuresMaximum, (int)FailedLogins.Window.TotalSeconds, seconds);
         }
-        if (!Guid.TryParseExact(secret, "D", out var canonical))
+        var key = hash is null ? null : await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
+        if (key is not null)
         {
-            return new Problem.AuthenticationDenied("api_key", "invalid_argument");
+            failures.Succeeded(hash!);
+            return key;
         }
-        var hash = Secrets.Hash(canonical.ToString("D"));
-        var key = await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
-        return key is null ? new Problem.AuthenticationDenied("api_key", "not_found") : key;
+        failures.Failed(address, hash);
+        return secret.Length > 0 ? new Problem.AuthenticationDenied("api_key", hash is null ? "invalid_argument" : "not_found")
+            : context.Request.Headers.ContainsKey("X-Session-Token") ? new Problem.AuthenticationDenied("jwt", "not_found")
+            : new Problem.AuthenticationDenied("unknown_method", "not_found");
     }
 
     private static async Task Guarded<TAnswer>(HttpContext context, Func<IServiceProvider, Task<Outcome<TAnswer>>> call)

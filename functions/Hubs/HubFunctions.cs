@@ -199,7 +199,7 @@ internal sealed class HubFunctions(
 
     private async Task<Problem?> QuotaProblem(ApiRequest request, ProductPlan plan)
     {
-        var (quota, current) = (HubQuotas.Of(plan), 0);
+        var (quota, current) = (Quotas.HubsOf(plan), 0);
         await foreach (var other in registry.Store.HubsOfOrganization(request.Caller.OrganizationId, request.Cancel))
         {
             current += other.Plan == plan ? 1 : 0;

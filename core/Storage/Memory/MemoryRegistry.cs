@@ -42,6 +42,29 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         }
     }
 
+    public async Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default)
+    {
+        await changes.Append(next.Id, ChangedKind.Hub, next.Id, cancel);
+        lock (_lock)
+        {
+            var holder = _hubs.Values.FirstOrDefault(other =>
+                other.Value.Id != next.Id && other.Value.CustomCaFingerprint == next.CustomCaFingerprint);
+            return holder is null
+                ? Replace(_hubs, next.Id, hub with { Value = next }, "hub")
+                : throw new AlreadyExistsException("hub", holder.Value.Id, "certificate authority");
+        }
+    }
+
+    public Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        lock (_lock)
+        {
+            return Task.FromResult(
+                fingerprint.Length == 0 ? null : _hubs.Values.FirstOrDefault(hub => hub.Value.CustomCaFingerprint == fingerprint));
+        }
+    }
+
     public async Task DeleteHub(Guid hubId, CancellationToken cancel = default)
     {
         await changes.Append(hubId, ChangedKind.Hub, hubId, cancel);

@@ -82,6 +82,27 @@ public sealed class HostileClientTests
         Assert.Contains($"\"msg\":\"{text}\"", (await watcher.NextPublish()).Payload, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("30", "cannot read MQTT header")]
+    [InlineData("30 80", "cannot read MQTT header")]
+    [InlineData("30 05 0001 61", "failed to unpack message body")]
+    [InlineData("C0 00", null)]
+    public async Task A_client_that_is_gone_in_the_middle_of_a_packet_leaves_an_event(string sent, string? text)
+    {
+        await using var broker = TestBroker.Start(settings: new("$SCW/events", false, []));
+        await using (var client = await broker.Connect("cut"))
+        {
+            await client.Send(sent);
+            if (text is null)
+            {
+                await client.Next();
+            }
+        }
+        await broker.Offline("cut");
+        await Eventually.True(() => broker.Bridge.Events.Count == (text is null ? 0 : 1));
+        Assert.Equal(text is null ? [] : [text], broker.Bridge.Events.Select(happened => happened.Message));
+    }
+
     [Fact]
     public async Task Announced_lengths_cost_nothing_until_the_bytes_are_there()
     {

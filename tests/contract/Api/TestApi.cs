@@ -65,6 +65,9 @@ public sealed class TestApi : IAsyncDisposable
     /// <summary>An organization of its own for each test; its default project has the same id.</summary>
     public Guid Organization { get; } = Guid.NewGuid();
 
+    /// <summary>Where the requests seem to come from, as the host in front of the app tells.</summary>
+    public string? Address { get; set; }
+
     /// <summary>The key that <see cref="Send"/> uses: may do all in its organization.</summary>
     public string Secret { get; private set; } = "";
 
@@ -129,6 +132,10 @@ public sealed class TestApi : IAsyncDisposable
     {
         Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);
+        if (Address is { } address)
+        {
+            request.Headers.Add("X-Forwarded-For", address);
+        }
         if (secret != "")
         {
             request.Headers.Add("X-Auth-Token", secret ?? Secret);

@@ -97,7 +97,7 @@ internal sealed class RunningBroker : IAsyncDisposable
         }
     }
 
-    public async Task<Hub> AddHub(bool enabled = true)
+    public async Task<Hub> AddHub(bool enabled = true, Func<Hub, Hub>? with = null)
     {
         var now = DateTimeOffset.UtcNow;
         var hub = new Hub
@@ -114,6 +114,7 @@ internal sealed class RunningBroker : IAsyncDisposable
             UpdatedAt = now,
             CaCertificatePem = "",
         };
+        hub = with?.Invoke(hub) ?? hub;
         await Registry.CreateHub(hub);
         return hub;
     }

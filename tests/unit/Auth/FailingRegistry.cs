@@ -37,6 +37,12 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
     public Task<Versioned<Hub>> ReplaceHub(Versioned<Hub> hub, CancellationToken cancel = default) =>
         inner.ReplaceHub(hub, cancel);
 
+    public Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default) =>
+        inner.ReplaceAuthority(hub, next, cancel);
+
+    public Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default) =>
+        Read(() => inner.FindHubByAuthority(fingerprint, cancel));
+
     public Task DeleteHub(Guid hubId, CancellationToken cancel = default) =>
         inner.DeleteHub(hubId, cancel);
 

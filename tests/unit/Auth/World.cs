@@ -99,11 +99,15 @@ internal sealed class World
     });
 
     public async Task<ConnectVerdict> Connect(
-        string clientId = "", string? userName = null, X509Certificate2? certificate = null, bool cleanStart = true, bool encrypted = false) =>
+        string clientId = "", string? userName = null, X509Certificate2? certificate = null, bool cleanStart = true, bool encrypted = false,
+        params X509Certificate2[] chain) =>
         await Authenticator.Authenticate(
             new ConnectAttempt(
                 4, clientId, userName, null, cleanStart, certificate, encrypted || certificate is not null,
-                new IPEndPoint(IPAddress.Loopback, 1), RemainingLength: 12),
+                new IPEndPoint(IPAddress.Loopback, 1), RemainingLength: 12)
+            {
+                ClientChain = chain,
+            },
             CancellationToken.None);
 
     /// <summary>Reads the feed and looks at all that is due.</summary>

@@ -38,6 +38,20 @@ public sealed class MetricsSenderTests
     }
 
     [Fact]
+    public async Task A_message_of_a_network_counts_where_it_is_delivered_and_nowhere_else()
+    {
+        var broker = new MqttBroker(new BrokerLimits(), new AnonymousAuthenticator(), new NullBridge(), TimeProvider.System);
+        var message = new DeviceMessage(Guid.NewGuid(), "a", new byte[] { 1 }, false, DateTimeOffset.UtcNow);
+        await broker.Publish(AnonymousAuthenticator.HubId, message, null, CancellationToken.None);
+        Assert.Empty(broker.TakeCounts());
+        var subscriber = MemoryClient.Connect(broker, "s");
+        subscriber.Send(Packet.Subscribe(1, false, 0, ("#", 0)));
+        Assert.Equal(4, Total(broker));
+        await broker.Publish(AnonymousAuthenticator.HubId, message with { Id = Guid.NewGuid() }, null, CancellationToken.None);
+        Assert.Equal(1, Total(broker));
+    }
+
+    [Fact]
     public void A_device_that_left_is_counted_once_and_a_silent_one_every_time()
     {
         var broker = new MqttBroker(new BrokerLimits(), new AnonymousAuthenticator(), new NullBridge(), TimeProvider.System);
