@@ -300,7 +300,15 @@ public sealed partial class EpollLoop : IAsyncDisposable
     {
         foreach (var client in _clients)
         {
-            client?.Abandon();
+            try
+            {
+                client?.Abandon();
+            }
+            catch (Exception e)
+            {
+                // The others have to go too, and nothing may leave this thread.
+                Report(e);
+            }
         }
         lock (_gate)
         {
