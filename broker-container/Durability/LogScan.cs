@@ -188,7 +188,7 @@ internal sealed class LogScan(IShardFiles files, IReadOnlyList<ISegment> segment
             }
             Blocks++;
             Bytes += header.End - position;
-            LastClock = header.Clock;
+            LastClock = header.Kind == BlockKind.Gap ? LastClock : header.Clock;
             EndsWithMark = header.BodyBytes == 0;
             position = header.End;
         }

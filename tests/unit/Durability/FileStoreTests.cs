@@ -83,6 +83,115 @@ public sealed class FileStoreTests : IDisposable
         Assert.Contains("is used by another process", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Payloads_are_for_the_broker_only()
+    {
+        using var store = BrokerStore.Open(_folder.Combine("made"), 1);
+        using var log = ShardLog.Open(store.FilesOf(0), new LogOptions { SegmentBytes = 100 }, Nothing);
+        Append(log, 1, new string('x', 200));
+        Commit(log, Clock);
+        Append(log, 1, new string('x', 200));
+        Commit(log, Clock);
+        Assert.Equal("rwx------", Mode(_folder.Combine("made")));
+        Assert.Equal("rwx------", Mode(_folder.Combine("made", "shard-00")));
+        var files = Directory.GetFiles(_folder.Combine("made", "shard-00"));
+        Assert.Equal(2, files.Length);
+        Assert.All(files, file => Assert.Equal("rw-------", Mode(file)));
+        Assert.Equal("rw-------", Mode(_folder.Combine("made", "store")));
+
+        static string Mode(string path)
+        {
+            var mode = OperatingSystem.IsWindows() ? throw new PlatformNotSupportedException() : (int)File.GetUnixFileMode(path);
+            return string.Concat(Enumerable.Range(0, 9).Select(bit => ((mode >> (8 - bit)) & 1) == 1 ? "rwx"[bit % 3] : '-'));
+        }
+    }
+
+    [Fact]
+    public void A_folder_of_something_else_is_left_alone()
+    {
+        File.WriteAllText(_folder.Combine("letter.txt"), "dear");
+        Assert.Contains("is not empty and holds no file \"store\"", Refusal(), StringComparison.Ordinal);
+        Assert.Equal("dear", File.ReadAllText(_folder.Combine("letter.txt")));
+        Assert.Contains("holds no store", Assert.Throws<StartException>(() => BrokerStore.OpenExisting(_folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_store_that_lost_its_description_is_not_begun_anew()
+    {
+        Filled();
+        File.Delete(_folder.Combine("store"));
+        Assert.Contains("put the file back if this was a store", Refusal(), StringComparison.Ordinal);
+        Assert.True(Directory.Exists(_folder.Combine("shard-00")));
+    }
+
+    [Fact]
+    public void A_store_whose_making_was_cut_off_is_made_again()
+    {
+        BrokerStore.Open(_folder.Path, 3).Dispose();
+        File.Move(_folder.Combine("store"), _folder.Combine("store.unfinished"));
+        Directory.Delete(_folder.Combine("shard-02"), recursive: true);
+        using var store = BrokerStore.Open(_folder.Path, 2);
+        Assert.Equal(2, store.Shards);
+        Assert.False(Directory.Exists(_folder.Combine("shard-02")));
+        ShardLog.Open(store.FilesOf(1), new LogOptions(), Nothing).Dispose();
+    }
+
+    [Fact]
+    public void Each_changed_byte_of_the_description_is_found()
+    {
+        Filled();
+        var file = _folder.Combine("store");
+        var whole = File.ReadAllBytes(file);
+        for (var i = 0; i < whole.Length; i++)
+        {
+            var changed = (byte[])whole.Clone();
+            changed[i] ^= 1;
+            File.WriteAllBytes(file, changed);
+            Assert.Contains(file, Refusal(), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_newer_store_is_refused_as_that()
+    {
+        Filled();
+        var text = File.ReadAllText(_folder.Combine("store")).Replace("iothub-store 1", "iothub-store 2", StringComparison.Ordinal);
+        text = text[..text.IndexOf("check ", StringComparison.Ordinal)];
+        File.WriteAllText(_folder.Combine("store"), $"{text}check {Crc32C.Of(Encoding.UTF8.GetBytes(text)):x8}\n");
+        Assert.Contains("was written by a newer broker", Refusal(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_missing_shard_folder_is_named()
+    {
+        Filled();
+        Directory.Delete(_folder.Combine("shard-00"), recursive: true);
+        using var store = BrokerStore.Open(_folder.Path, 1);
+        var refused = Assert.Throws<StartException>(() => store.FilesOf(0));
+        Assert.Contains(_folder.Combine("shard-00"), refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_segment_that_was_being_made_is_no_segment()
+    {
+        Filled();
+        File.WriteAllText(_folder.Combine("shard-00", "unfinished"), "half");
+        using var store = BrokerStore.Open(_folder.Path, 1);
+        using var log = ShardLog.Open(store.FilesOf(0), new LogOptions(), Nothing);
+        Assert.Equal(1, log.Recovery.Records);
+        Assert.Single(Directory.GetFiles(_folder.Combine("shard-00")));
+    }
+
+    private string Refusal() => Assert.Throws<StartException>(() => BrokerStore.Open(_folder.Path, 1)).Message;
+
+    private void Filled()
+    {
+        using var store = BrokerStore.Open(_folder.Path, 1);
+        using var log = ShardLog.Open(store.FilesOf(0), new LogOptions(), Nothing);
+        Append(log, 1, "record");
+        Commit(log, Clock);
+    }
+
     private static void Nothing(long position, byte kind, ReadOnlySpan<byte> body)
     {
     }

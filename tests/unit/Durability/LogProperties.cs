@@ -31,7 +31,11 @@ public sealed class LogProperties
     {
         private static readonly LogOptions Options = new()
         {
-            SegmentBytes = 24 * 1024, BlockBytesMaximum = 2048, ExtendBytesMinimum = 4096, ExtendBytesMaximum = 8192, BufferBytesKept = 16 * 1024,
+            SegmentBytes = 24 * 1024,
+            BlockBytesMaximum = 2048,
+            ExtendBytesMinimum = 4096,
+            ExtendBytesMaximum = 8192,
+            BufferBytesKept = 16 * 1024,
         };
 
         private readonly Random _random = new(seed);
