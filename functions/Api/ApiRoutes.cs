@@ -120,7 +120,10 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         {
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
             return new Problem.TooManyRequests(
-                "too many failed authentications from this address", FailedLogins.FailuresMaximum, (int)FailedLogins.Window.TotalSeconds, seconds);
+                "too many failed authentications from this address",
+                FailedLogins.FailuresMaximum,
+                (int)FailedLogins.Window.TotalSeconds,
+                seconds);
         }
         var key = hash is null ? null : await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
         if (key is not null)
