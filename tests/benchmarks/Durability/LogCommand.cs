@@ -4,7 +4,7 @@ using IotHub.Broker.Durability;
 
 namespace IotHub.Benchmarks.Durability;
 
-/// <summary>The log alone on a real disk: group commit by records outstanding beside what one flush takes, and how fast it is read at a start.</summary>
+/// <summary>The log alone on a real disk: group commit by records outstanding, what one flush takes, how fast it is read back.</summary>
 internal static class LogCommand
 {
     public const string Usage = """
@@ -51,7 +51,8 @@ internal static class LogCommand
         var records = (double)times.Count * outstanding;
         times.Sort();
         return string.Create(CultureInfo.InvariantCulture,
-            $"| {outstanding:N0} | {records / elapsed:N0} | {times.Count / elapsed:N0} | {Quantile(times, 0.5):F0} | {Quantile(times, 0.99):F0} | {used.TotalMicroseconds / records:F2} |");
+            $"| {outstanding:N0} | {records / elapsed:N0} | {times.Count / elapsed:N0} | "
+            + $"{Quantile(times, 0.5):F0} | {Quantile(times, 0.99):F0} | {used.TotalMicroseconds / records:F2} |");
     }
 
     private static double Measure(ShardLog log, int outstanding, double seconds, List<double> times)
@@ -98,7 +99,8 @@ internal static class LogCommand
         fdatasync.Sort();
         fsync.Sort();
         return string.Create(CultureInfo.InvariantCulture,
-            $"write of {Body} B into zeros and flush, p50 / p99 µs: fdatasync {Quantile(fdatasync, 0.5):F0} / {Quantile(fdatasync, 0.99):F0}, "
+            $"write of {Body} B into zeros and flush, p50 / p99 µs: "
+            + $"fdatasync {Quantile(fdatasync, 0.5):F0} / {Quantile(fdatasync, 0.99):F0}, "
             + $"fsync {Quantile(fsync, 0.5):F0} / {Quantile(fsync, 0.99):F0}");
     }
 
@@ -120,7 +122,8 @@ internal static class LogCommand
         using var opened = ShardLog.Open(again.FilesOf(0), new LogOptions(), (_, _, body) => bytes += body.Length);
         var elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return string.Create(CultureInfo.InvariantCulture,
-            $"recovery: {opened.Recovery.Records:N0} records of 64 B in {elapsed:F2} s, {opened.Recovery.Records / elapsed:N0} a second (in the page cache)");
+            $"recovery: {opened.Recovery.Records:N0} records of 64 B in {elapsed:F2} s, "
+            + $"{opened.Recovery.Records / elapsed:N0} a second (in the page cache)");
     }
 
     private static void Append(ShardLog log, int records, int body = Body)
@@ -140,7 +143,9 @@ internal static class LogCommand
         log.EndCommit();
     }
 
-    private static double Quantile(List<double> sorted, double at) => sorted.Count == 0 ? 0 : sorted[Math.Min(sorted.Count - 1, (int)(sorted.Count * at))];
+    private static double Quantile(List<double> sorted, double at) =>
+        sorted.Count == 0 ? 0 : sorted[Math.Min(sorted.Count - 1, (int)(sorted.Count * at))];
 
-    private static string? Value(string[] args, string name) => Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : null;
+    private static string? Value(string[] args, string name) =>
+        Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : null;
 }
