@@ -69,7 +69,8 @@ public static class RepairCommand
                 case "--data" when i + 1 < args.Count:
                     folder = args[++i];
                     break;
-                case "--shard" when i + 1 < args.Count && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var number):
+                case "--shard" when i + 1 < args.Count
+                    && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var number):
                     shard = number;
                     i++;
                     break;

@@ -44,6 +44,7 @@ internal static class ManagementApi
         api.MapTwins();
         api.MapMetrics();
         api.MapEvents();
+        api.Describe();
         api.Rest();
     }
 }

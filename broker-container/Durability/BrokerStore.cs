@@ -4,8 +4,8 @@ using System.Text;
 namespace IotHub.Broker.Durability;
 
 /// <summary>
-/// The broker's data folder: the file <c>store</c> (what it is), <c>lock</c> (who has it), and one folder per shard. The number of shards is
-/// settled when it is made: hubs are spread over them by hash.
+/// The broker's data folder: the file <c>store</c> (what it is), <c>lock</c> (who has it), and one folder per shard. The number of shards
+/// is settled when it is made: hubs are spread over them by hash.
 /// </summary>
 public sealed class BrokerStore : IDisposable
 {
@@ -14,6 +14,9 @@ public sealed class BrokerStore : IDisposable
     private const string StoreName = "store";
     private const string UnfinishedName = "store.unfinished";
     private const string LockName = "lock";
+    private const int WouldBlock = 11;
+    private const int WouldBlockMac = 35;
+    private const int SharingViolation = 32;
     private const string FirstWord = "iothub-store";
 
     private readonly string _folder;
@@ -90,7 +93,7 @@ public sealed class BrokerStore : IDisposable
         {
             taken = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
         }
-        catch (IOException e) when (File.Exists(path))
+        catch (IOException e) when ((e.HResult & 0xFFFF) is WouldBlock or WouldBlockMac or SharingViolation)
         {
             throw new StartException($"the store in {folder} is used by another process: one broker at a time", e);
         }
@@ -110,7 +113,8 @@ public sealed class BrokerStore : IDisposable
             PrivateFile.CreateFolder(path);
             ShardLog.Create(new FileShardFiles(path, shard, id));
         }
-        var text = string.Create(CultureInfo.InvariantCulture, $"{FirstWord} {Version}\nid {id}\nshards {shards}\ncreated {DateTimeOffset.UtcNow:O}\n");
+        var text = string.Create(
+            CultureInfo.InvariantCulture, $"{FirstWord} {Version}\nid {id}\nshards {shards}\ncreated {DateTimeOffset.UtcNow:O}\n");
         var unfinished = Path.Combine(folder, UnfinishedName);
         using (var file = PrivateFile.Create(unfinished))
         {
@@ -126,7 +130,8 @@ public sealed class BrokerStore : IDisposable
         foreach (var entry in Directory.EnumerateFileSystemEntries(folder))
         {
             var name = Path.GetFileName(entry);
-            if (name is LockName or UnfinishedName or "lost+found" || (name.StartsWith("shard-", StringComparison.Ordinal) && IsUnused(entry)))
+            if (name is LockName or UnfinishedName or "lost+found"
+                || (name.StartsWith("shard-", StringComparison.Ordinal) && IsUnused(entry)))
             {
                 continue;
             }
@@ -141,8 +146,9 @@ public sealed class BrokerStore : IDisposable
     }
 
     /// <summary>A shard's folder as <see cref="Create(string, int)"/> leaves it, or less of it.</summary>
-    private static bool IsUnused(string shardFolder) => Directory.Exists(shardFolder)
-        && Directory.EnumerateFileSystemEntries(shardFolder).All(path => new FileInfo(path) is { Exists: true, Length: <= LogFormat.SegmentHeaderBytes });
+    private static bool IsUnused(string shardFolder) =>
+        Directory.Exists(shardFolder) && Directory.EnumerateFileSystemEntries(shardFolder).All(
+            path => new FileInfo(path) is { Exists: true, Length: <= LogFormat.SegmentHeaderBytes });
 
     private static (Guid Id, int Shards) Read(string file)
     {
@@ -158,7 +164,8 @@ public sealed class BrokerStore : IDisposable
         {
             throw new StartException($"{file} was written by a newer broker (store format {version}; this one reads up to {Version})");
         }
-        return Guid.TryParse(Value("id "), out var id) && int.TryParse(Value("shards "), NumberStyles.None, CultureInfo.InvariantCulture, out var shards)
+        return Guid.TryParse(Value("id "), out var id)
+            && int.TryParse(Value("shards "), NumberStyles.None, CultureInfo.InvariantCulture, out var shards)
             && shards is >= 1 and <= ShardsMaximum
             ? (id, shards)
             : throw new StartException($"{file} does not say which store it describes: put back a copy of it");
@@ -168,5 +175,6 @@ public sealed class BrokerStore : IDisposable
 
     private static string Check(string text) => $"check {Crc32C.Of(Encoding.UTF8.GetBytes(text)):x8}\n";
 
-    private static string ShardFolder(string folder, int shard) => Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"shard-{shard:D2}"));
+    private static string ShardFolder(string folder, int shard) =>
+        Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"shard-{shard:D2}"));
 }

@@ -26,7 +26,8 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         {
             foreach (var path in Directory.EnumerateFiles(folder, "*" + Extension))
             {
-                segments.Add(new FileSegment(path, PositionIn(path), File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read)));
+                var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
+                segments.Add(new FileSegment(path, PositionIn(path), file));
             }
         }
         catch

@@ -1,6 +1,6 @@
 namespace IotHub.Broker.Durability;
 
-/// <summary>One shard's files as the log sees them. Drivers: <see cref="FileShardFiles"/>; append blobs under a lease fit behind it as well.</summary>
+/// <summary>One shard's files as the log sees them. Driver: <see cref="FileShardFiles"/>; later append blobs.</summary>
 public interface IShardFiles
 {
     int Shard { get; }
@@ -39,7 +39,9 @@ public interface ISegment : IDisposable
     /// <summary>Durable when it returns. After an IOException or UnauthorizedAccessException any part of it may be there or not.</summary>
     void Write(long offset, ReadOnlySpan<byte> bytes);
 
-    /// <summary>Lays out zeros up to <paramref name="length"/>, so that the writes into them need not grow the file. Durable when it returns.</summary>
+    /// <summary>
+    /// Lays out zeros up to <paramref name="length"/>, so that the writes into them need not grow the file. Durable when it returns.
+    /// </summary>
     void Extend(long length);
 
     /// <returns>Bytes read; less than asked for only at the end.</returns>

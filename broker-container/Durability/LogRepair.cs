@@ -30,9 +30,11 @@ internal sealed class LogRepair(IShardFiles files)
                 }
             }
             var end = scan.TornOffset < 0 ? ""
-                : $"; {scan.TornBytes} bytes at offset {scan.TornOffset} of {segments[^1].Name} are an unfinished write, which the next start cuts off";
+                : $"; {scan.TornBytes} bytes at offset {scan.TornOffset} of {segments[^1].Name} are an unfinished write, "
+                + "which the next start cuts off";
             output.WriteLine(
-                $"shard {files.Shard}: {scan.Records} whole records in {segments.Count} files, damaged ranges: {damages.Count}, given up before: {scan.Gaps}{end}");
+                $"shard {files.Shard}: {scan.Records} whole records in {segments.Count} files, "
+                + $"damaged ranges: {damages.Count}, given up before: {scan.Gaps}{end}");
             return damages.Count;
         }
         finally
@@ -46,7 +48,9 @@ internal sealed class LogRepair(IShardFiles files)
 
     private static void Say(TextWriter output, Damage damage, long records)
     {
-        var loss = damage.IsHeader ? "no record is lost with it" : $"positions {damage.Position} to {damage.Position + damage.Length} would be given up";
+        var loss = damage.IsHeader
+            ? "no record is lost with it"
+            : $"positions {damage.Position} to {damage.Position + damage.Length} would be given up";
         output.WriteLine(
             $"{damage.File}: offset {damage.Offset}, {damage.Length} bytes: {damage.What}; {loss}; "
             + $"{damage.RecordsBefore} whole records before it, {records - damage.RecordsBefore} behind it");

@@ -9,7 +9,8 @@ namespace IotHub.Broker.Durability;
 /// <param name="EndsCommit">What follows the range belongs to another commit.</param>
 /// <param name="RecordsBefore">Whole records of the shard before it.</param>
 internal sealed record Damage(
-    int Segment, string File, long Offset, long Length, long Position, string What, bool IsHeader, long Commit, bool EndsCommit, long RecordsBefore)
+    int Segment, string File, long Offset, long Length, long Position, string What, bool IsHeader, long Commit, bool EndsCommit,
+    long RecordsBefore)
 {
     public DamagedLogException ToException() => new(
         File, Offset, Length, IsHeader ? What : $"{What} (positions {Position} to {Position + Length}); whole data follows it");
@@ -243,7 +244,8 @@ internal sealed class LogScan(IShardFiles files, IReadOnlyList<ISegment> segment
     {
         var segment = segments[index];
         var endsCommit = whole?.Commit != commit;
-        damaged(new Damage(index, segment.Name, OffsetOf(segment, from), to - from, from, what, IsHeader: false, commit, endsCommit, Records));
+        var offset = OffsetOf(segment, from);
+        damaged(new Damage(index, segment.Name, offset, to - from, from, what, IsHeader: false, commit, endsCommit, Records));
         // From here on as if a gap stood there.
         _gap = new BlockHeader((int)(to - from - LogFormat.BlockHeaderBytes), BlockKind.Gap, endsCommit, from, commit, LastClock);
         commit = whole?.Commit ?? to;
@@ -251,7 +253,8 @@ internal sealed class LogScan(IShardFiles files, IReadOnlyList<ISegment> segment
     }
 
     private Damage HeaderDamage(int index, ISegment segment, string what) =>
-        new(index, segment.Name, 0, LogFormat.SegmentHeaderBytes, segment.First, what, IsHeader: true, segment.First, EndsCommit: false, Records);
+        new(index, segment.Name, 0, LogFormat.SegmentHeaderBytes, segment.First, what, IsHeader: true, segment.First, EndsCommit: false,
+            Records);
 
     private static long OffsetOf(ISegment segment, long position) => LogFormat.SegmentHeaderBytes + position - segment.First;
 }

@@ -3,13 +3,13 @@ namespace IotHub.Broker.Durability;
 /// <summary>Bounds and sizes of one shard's log.</summary>
 public sealed record LogOptions
 {
-    /// <summary>A segment that reached this size is followed by the next. Smaller frees the disk sooner, larger needs fewer files.</summary>
+    /// <summary>A segment that reached this size is followed by the next. Smaller frees the disk sooner; larger: fewer files.</summary>
     public long SegmentBytes { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>The record that takes a block over this size is its last; a larger record makes a larger block.</summary>
     public int BlockBytesMaximum { get; init; } = 256 * 1024;
 
-    /// <summary>Zeros laid out ahead in a new segment; each further step is twice as large, up to <see cref="ExtendBytesMaximum"/>.</summary>
+    /// <summary>Zeros laid out ahead in a new segment; each further step is twice that, up to <see cref="ExtendBytesMaximum"/>.</summary>
     public int ExtendBytesMinimum { get; init; } = 256 * 1024;
 
     /// <summary>Larger steps hold up the commit that has to make one for longer, smaller ones do so more often.</summary>

@@ -32,7 +32,8 @@ public sealed partial class ShardLog : IDisposable
     /// <summary>Replaced, never changed, so that readers of committed records need no lock.</summary>
     private volatile SegmentInfo[] _segments;
 
-    private ShardLog(IShardFiles files, LogOptions options, SegmentInfo[] segments, RecoveryReport recovery, LogClock lastClock, bool marked)
+    private ShardLog(
+        IShardFiles files, LogOptions options, SegmentInfo[] segments, RecoveryReport recovery, LogClock lastClock, bool marked)
     {
         _files = files;
         _options = options;
@@ -98,7 +99,8 @@ public sealed partial class ShardLog : IDisposable
                 // Bytes of a commit that never was may not come to stand behind a later one.
                 last.Truncate(scan.TornOffset);
             }
-            var infos = segments.Select((file, i) => new SegmentInfo(file, i + 1 < segments.Count ? segments[i + 1].First : scan.End)).ToArray();
+            var infos = segments.Select(
+                (file, i) => new SegmentInfo(file, i + 1 < segments.Count ? segments[i + 1].First : scan.End)).ToArray();
             var report = new RecoveryReport(
                 segments.Count, scan.Records, scan.Blocks, scan.Bytes, scan.TornBytes,
                 scan.TornOffset >= 0 ? last.Name : null, Math.Max(0, scan.TornOffset), scan.Gaps);

@@ -46,6 +46,10 @@ internal sealed class ApiRequest
     public async Task<Outcome<T>> Body<T>()
         where T : new()
     {
+        if (_http.GetEndpoint()?.Metadata.GetMetadata<ApiOperation>()?.Body != typeof(T))
+        {
+            throw new InvalidOperationException($"the route does not say that it takes a {typeof(T).Name}, so its description is wrong");
+        }
         if (await BoundedBody.Read(_http.Request, MaximumBodyBytes, Cancel) is not { } body)
         {
             return new Problem.InvalidArguments("body", "constraint", $"must have at most {MaximumBodyBytes} bytes");

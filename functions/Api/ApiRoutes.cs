@@ -14,25 +14,34 @@ namespace IotHub.Functions.Api;
 internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
 {
     private const string Prefix = "/iot/v1/regions/{region}";
+    private readonly List<ApiOperation> _operations = [];
 
-    public void Get<TFeature, TAnswer>(string path, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Get<TFeature, TAnswer>(string path, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Get, path, ApiRole.Reader, call);
 
     /// <summary>For what even a reader must not see.</summary>
-    public void Get<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Get<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Get, path, needs, call);
 
-    public void Post<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Post<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Post, path, needs, call);
 
-    public void Patch<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Patch<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Patch, path, needs, call);
 
-    public void Put<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Put<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Put, path, needs, call);
 
-    public void Delete<TFeature>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<Nothing>>> call)
+    public ApiOperation Delete<TFeature>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<Nothing>>> call)
         where TFeature : notnull => Map(HttpMethods.Delete, path, needs, call);
+
+    /// <summary>Serves the description of all that was mapped before; no key is needed to read it.</summary>
+    public void Describe()
+    {
+        // Not at start, which the host waits for.
+        var document = new Lazy<byte[]>(() => OpenApi.Document(_operations));
+        app.MapGet(OpenApi.Path, context => Write(context, StatusCodes.Status200OK, document.Value));
+    }
 
     /// <summary>Answers what no call of the API matches.</summary>
     public void Rest()
@@ -43,9 +52,12 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         }
     }
 
-    private void Map<TFeature, TAnswer>(string method, string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    private ApiOperation Map<TFeature, TAnswer>(
+        string method, string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull
     {
+        var operation = new ApiOperation(method, Prefix + path, needs, typeof(TAnswer));
+        _operations.Add(operation);
         var resource = path.Split('/')[1].TrimEnd('s').Replace('-', '_');
         app.MapMethods(Prefix + path, [method], context => Guarded(context, async services =>
         {
@@ -66,7 +78,8 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
                 : await call(
                     services.GetRequiredService<TFeature>(),
                     new ApiRequest(context, caller, services.GetRequiredService<FunctionsSettings>().Region));
-        }));
+        })).WithMetadata(operation);
+        return operation;
     }
 
     private static Task NoSuchCall(HttpContext context)
@@ -107,7 +120,10 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         {
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
             return new Problem.TooManyRequests(
-                "too many failed authentications from this address", FailedLogins.FailuresMaximum, (int)FailedLogins.Window.TotalSeconds, seconds);
+                "too many failed authentications from this address",
+                FailedLogins.FailuresMaximum,
+                (int)FailedLogins.Window.TotalSeconds,
+                seconds);
         }
         var key = hash is null ? null : await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
         if (key is not null)

@@ -42,5 +42,6 @@ internal sealed class EventFunctions(ApiRegistry registry, IEventLog events)
 internal static class EventRoutes
 {
     public static void MapEvents(this ApiRoutes api) =>
-        api.Get("/hubs/{hub_id}/events", (EventFunctions events, ApiRequest request) => events.List(request));
+        api.Get("/hubs/{hub_id}/events", (EventFunctions events, ApiRequest request) => events.List(request))
+            .Asks("page_size", "page_token");
 }

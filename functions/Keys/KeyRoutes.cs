@@ -11,8 +11,10 @@ internal static class KeyRoutes
     public static void MapKeys(this ApiRoutes api)
     {
         const ApiRole Administrator = ApiRole.Administrator;
-        api.Get("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.List(request));
-        api.Post("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Create(request));
+        api.Get("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.List(request))
+            .Asks("page", "page_size", "order_by", "project_id");
+        api.Post("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Create(request))
+            .Takes<CreateKeyRequest>();
         api.Delete("/api-keys/{access_key}", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Revoke(request));
     }
 }

@@ -14,7 +14,9 @@ internal static class MetricRoutes
 
     public static void MapMetrics(this ApiRoutes api)
     {
-        api.Get("/hubs/{hub_id}/metrics", (MetricFunctions metrics, ApiRequest request) => metrics.OfHub(request));
-        api.Get("/devices/{device_id}/metrics", (MetricFunctions metrics, ApiRequest request) => metrics.OfDevice(request));
+        api.Get("/hubs/{hub_id}/metrics", (MetricFunctions metrics, ApiRequest request) => metrics.OfHub(request))
+            .Asks("start_date");
+        api.Get("/devices/{device_id}/metrics", (MetricFunctions metrics, ApiRequest request) => metrics.OfDevice(request))
+            .Asks("start_date");
     }
 }

@@ -216,7 +216,8 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
                 if (!_uncertain.ContainsKey(page))
                 {
                     var old = new byte[PageBytes];
-                    Content.AsSpan(Math.Min(page * PageBytes, Content.Length)..Math.Min((page + 1) * PageBytes, Content.Length)).CopyTo(old);
+                    var there = Math.Min(page * PageBytes, Content.Length)..Math.Min((page + 1) * PageBytes, Content.Length);
+                    Content.AsSpan(there).CopyTo(old);
                     _uncertain[page] = old;
                 }
             }
@@ -243,7 +244,12 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
             {
                 var now = Content.AsSpan(page * PageBytes, Math.Min(PageBytes, Content.Length - (page * PageBytes)));
                 // All of it, nothing of it, or its first sectors.
-                var kept = random.Next(3) switch { 0 => now.Length, 1 => 0, _ => Math.Min(now.Length, SectorBytes * random.Next(PageBytes / SectorBytes)) };
+                var kept = random.Next(3) switch
+                {
+                    0 => now.Length,
+                    1 => 0,
+                    _ => Math.Min(now.Length, SectorBytes * random.Next(PageBytes / SectorBytes)),
+                };
                 old.AsSpan(kept, now.Length - kept).CopyTo(now[kept..]);
             }
             if (_certainLength >= 0 && _certainLength < Content.Length)

@@ -3,8 +3,8 @@ using Azure.Data.Tables;
 namespace IotHub.Core.Storage.Tables;
 
 /// <summary>
-/// Pointer rows: from the id of a thing, or the fingerprint of a certificate or authority, to the hub it belongs to. A pointer is written before
-/// the thing and removed after it, so it may point at nothing: who follows it checks the thing.
+/// Pointer rows: from the id of a thing, or the fingerprint of a certificate or authority, to the hub it belongs to. A pointer is
+/// written before the thing and removed after it, so it may point at nothing: who follows it checks the thing.
 /// </summary>
 internal sealed class OwnerRows(TableClient owners, TimeProvider time)
 {

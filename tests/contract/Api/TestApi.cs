@@ -57,6 +57,10 @@ public sealed class TestApi : IAsyncDisposable
     public ShiftedTime Time { get; }
     public IRegistry Registry { get; }
     public IApiKeys Keys { get; }
+
+    /// <summary>All that is mapped.</summary>
+    public IReadOnlyList<Microsoft.AspNetCore.Http.Endpoint> Endpoints =>
+        _app.Services.GetRequiredService<Microsoft.AspNetCore.Routing.EndpointDataSource>().Endpoints;
     public ITwins Twins => Services.GetRequiredService<ITwins>();
 
     /// <summary>What the app is made of, for what has no endpoint.</summary>

@@ -32,7 +32,8 @@ public sealed class FileStoreTests : IDisposable
 
         var read = new List<(long, byte, string)>();
         using var again = BrokerStore.Open(_folder.Path, 5);
-        using var reopened = ShardLog.Open(again.FilesOf(1), new LogOptions(), (position, kind, body) => read.Add((position, kind, Text(body))));
+        using var reopened = ShardLog.Open(
+            again.FilesOf(1), new LogOptions(), (position, kind, body) => read.Add((position, kind, Text(body))));
 
         Assert.Equal(2, again.Shards);
         Assert.Equal([(positions[0], 1, "first"), (positions[1], 2, ""), (positions[2], 3, new string('x', 5000))], read);
@@ -112,7 +113,8 @@ public sealed class FileStoreTests : IDisposable
         File.WriteAllText(_folder.Combine("letter.txt"), "dear");
         Assert.Contains("is not empty and holds no file \"store\"", Refusal(), StringComparison.Ordinal);
         Assert.Equal("dear", File.ReadAllText(_folder.Combine("letter.txt")));
-        Assert.Contains("holds no store", Assert.Throws<StartException>(() => BrokerStore.OpenExisting(_folder.Path)).Message, StringComparison.Ordinal);
+        var refused = Assert.Throws<StartException>(() => BrokerStore.OpenExisting(_folder.Path));
+        Assert.Contains("holds no store", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -8,7 +8,13 @@ namespace IotHub.Unit.Durability;
 /// <summary>What of a log's bytes can be wrong, and what is said then.</summary>
 public sealed class LogDamageTests
 {
-    private static readonly LogOptions Options = new() { SegmentBytes = 700, BlockBytesMaximum = 100, ExtendBytesMinimum = 64, ExtendBytesMaximum = 64 };
+    private static readonly LogOptions Options = new()
+    {
+        SegmentBytes = 700,
+        BlockBytesMaximum = 100,
+        ExtendBytesMinimum = 64,
+        ExtendBytesMaximum = 64,
+    };
 
     [Fact]
     public void Every_flipped_bit_is_found_or_changes_nothing_that_is_read()

@@ -15,7 +15,9 @@ public sealed class LogFormatTests
 
     [Fact]
     public void Kinds_of_blocks_may_only_grow() =>
-        Assert.Equal([(BlockKind.Records, (byte)0), (BlockKind.Gap, (byte)1)], Enum.GetValues<BlockKind>().Select(kind => (kind, (byte)kind)));
+        Assert.Equal(
+            [(BlockKind.Records, (byte)0), (BlockKind.Gap, (byte)1)],
+            Enum.GetValues<BlockKind>().Select(kind => (kind, (byte)kind)));
 
     [Fact]
     public void A_small_log_has_these_bytes()
@@ -30,7 +32,8 @@ public sealed class LogFormatTests
         var disk = new MemoryDisk(1, 2, Store);
         disk.Replace(0, Convert.FromHexString(Vector));
         var records = new List<string>();
-        using var log = ShardLog.Open(disk, new LogOptions(), (position, kind, body) => records.Add($"{position} {kind} {Encoding.UTF8.GetString(body)}"));
+        using var log = ShardLog.Open(
+            disk, new LogOptions(), (position, kind, body) => records.Add($"{position} {kind} {Encoding.UTF8.GetString(body)}"));
         Assert.Equal(["48 7 hello", "64 8 "], records);
         Assert.Equal((new LogClock(1002, 1_764_000_000_002), 120L), (log.LastClock, log.CommittedPosition));
     }

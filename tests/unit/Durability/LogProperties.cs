@@ -200,7 +200,8 @@ public sealed class LogProperties
             _log = ShardLog.Open(_disk, Options, (position, kind, body) => found.Add(new Entry(position, kind, body.ToArray())));
             // A segment whose deletion did not come through is read once more.
             var first = _committed.Count > 0 ? _committed[0].Position : long.MaxValue;
-            var before = found.TakeWhile(entry => entry.Position < first && _underWay.All(under => under.Position != entry.Position)).Count();
+            var before = found.TakeWhile(
+                entry => entry.Position < first && _underWay.All(under => under.Position != entry.Position)).Count();
             found.RemoveRange(0, before);
             Assert.True(found.Count == _committed.Count || found.Count == _committed.Count + _underWay.Count,
                 $"{found.Count} found, {_committed.Count} committed, {_underWay.Count} under way");

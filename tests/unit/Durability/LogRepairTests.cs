@@ -26,7 +26,8 @@ public sealed class LogRepairTests
                 var kept = Repair(copy);
                 Assert.Equal(0, new LogRepair(copy).Run(TextWriter.Null, null));
                 var (from, to) = Assert.Single(kept);
-                Assert.Equal(expected.Where(record => record.Position < from || record.Position >= to), LogDamageTests.ReadAll(copy, out _));
+                var outside = expected.Where(record => record.Position < from || record.Position >= to);
+                Assert.Equal(outside, LogDamageTests.ReadAll(copy, out _));
                 repaired++;
             }
         }
