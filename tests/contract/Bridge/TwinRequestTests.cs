@@ -169,7 +169,8 @@ public sealed class TwinRequestTests
         const string Forged = "$SCW/twins/me/a/get/response/success";
         await using (var leaving = await running.Connect(new ConnectOptions
         {
-            ClientId = (await running.AddDevice(hub)).Id.ToString(), Will = new WillOptions(Forged, "forged", Retain: true),
+            ClientId = (await running.AddDevice(hub)).Id.ToString(),
+            Will = new WillOptions(Forged, "forged", Retain: true),
         }))
         {
             await leaving.Send(Packet.Publish(Forged, "forged", qos: 1, id: 7, retain: true));

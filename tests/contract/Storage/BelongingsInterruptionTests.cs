@@ -58,7 +58,8 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.Equal("""{"z":1}""", (await _sound.Twins.Get(device.Id, "a"))!.Value.Data.ToJsonString());
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                });
+                }
+            );
         });
     }
 
@@ -84,7 +85,8 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     await _sound.Belongings.Sweep(await _sound.Changes.ReadSince(since.AddMinutes(-1)));
                     Assert.Null(await _sound.Registry.GetHub(device.HubId));
                     Assert.Empty(await Rows());
-                });
+                }
+            );
         });
     }
 
@@ -110,7 +112,8 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.DoesNotContain(await Rows(), row => row.Contains($"{device.Id}", StringComparison.Ordinal));
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                });
+                }
+            );
         });
     }
 
@@ -137,7 +140,8 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.Empty(await _sound.Metrics.ToRollUp(DateTimeOffset.UtcNow));
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                });
+                }
+            );
         });
     }
 
@@ -181,7 +185,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
         await new RollUpFunction(_sound.Metrics, TimeProvider.System).Run(default);
         var happened = new HubEvent
         {
-            Time = DateTimeOffset.UtcNow, Severity = "error", ObjectType = "hub", ObjectId = $"{device.HubId}", Message = "text",
+            Time = DateTimeOffset.UtcNow,
+            Severity = "error",
+            ObjectType = "hub",
+            ObjectId = $"{device.HubId}",
+            Message = "text",
         };
         await _sound.Events.Append(device.HubId, [new LoggedEvent("id", happened)]);
     }
