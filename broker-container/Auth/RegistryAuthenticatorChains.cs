@@ -76,7 +76,7 @@ public sealed partial class RegistryAuthenticator
         {
             return (known, false);
         }
-        if (!hub.Hub.EnableDeviceAutoProvisioning || hub.Hub.StatusAt(_clock.GetUtcNow()) != HubStatus.Ready || !Device.IsName(name))
+        if (!hub.Hub.EnableDeviceAutoProvisioning || hub.Hub.StatusAt(_clock.GetUtcNow()) != HubStatus.Ready || !ResourceName.IsValid(name))
         {
             return (null, false);
         }

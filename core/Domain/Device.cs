@@ -3,8 +3,6 @@ namespace IotHub.Core.Domain;
 /// <summary>A client identity of one hub. Its id is also its MQTT client id or user name.</summary>
 public sealed record Device
 {
-    public const int MaximumNameLength = 255;
-
     public required Guid Id { get; init; }
     public required Guid HubId { get; init; }
     public required string Name { get; init; }
@@ -26,8 +24,6 @@ public sealed record Device
     public bool HasCustomCertificate { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
-
-    public static bool IsName(string text) => text.Length is > 0 and <= MaximumNameLength && !text.Any(char.IsControl);
 }
 
 /// <summary>What a device may say (<see cref="Publish"/>) and hear (<see cref="Subscribe"/>).</summary>
