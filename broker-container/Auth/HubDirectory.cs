@@ -66,43 +66,29 @@ public sealed class HubDirectory
     public Device? RecallDevice(Guid deviceId) => _devices.Recall(deviceId);
 
     /// <summary>Whose certificate is it? Asked of the registry each time: a certificate is not a key of this memory.</summary>
-    public async Task<Device?> DeviceByCertificate(string fingerprint, CancellationToken cancel)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        return await _registry.FindDeviceByCertificate(fingerprint, patience.Token).WaitAsync(patience.Token);
-    }
+    public Task<Device?> DeviceByCertificate(string fingerprint, CancellationToken cancel) =>
+        Ask(token => _registry.FindDeviceByCertificate(fingerprint, token), cancel);
 
     /// <summary>Which hub has this authority of a customer? Asked of the registry each time.</summary>
-    public async Task<Guid?> HubByAuthority(string fingerprint, CancellationToken cancel)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        return (await _registry.FindHubByAuthority(fingerprint, patience.Token).WaitAsync(patience.Token))?.Value.Id;
-    }
+    public async Task<Guid?> HubByAuthority(string fingerprint, CancellationToken cancel) =>
+        (await Ask(token => _registry.FindHubByAuthority(fingerprint, token), cancel))?.Value.Id;
 
     /// <summary>Which device of the hub has this name? Asked of the registry each time.</summary>
-    public async Task<Guid?> DeviceByName(Guid hubId, string name, CancellationToken cancel)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        return (await _registry.FindDeviceByName(hubId, name, patience.Token).WaitAsync(patience.Token))?.Id;
-    }
+    public async Task<Guid?> DeviceByName(Guid hubId, string name, CancellationToken cancel) =>
+        (await Ask(token => _registry.FindDeviceByName(hubId, name, token), cancel))?.Id;
 
     /// <summary>Makes a device for a client whose certificate is under the hub's authority.</summary>
     /// <returns>False when another one of this name was faster; null when the hub takes no more.</returns>
-    public async Task<bool?> Provision(Device device, CancellationToken cancel)
+    public Task<bool?> Provision(Device device, CancellationToken cancel) => Ask<bool?>(async token =>
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        if (await _registry.GetHub(device.HubId, patience.Token).WaitAsync(patience.Token) is not { } hub
+        if (await _registry.GetHub(device.HubId, token) is not { } hub
             || !hub.Value.EnableDeviceAutoProvisioning || hub.Value.DeviceCount >= Quotas.DevicesOfHub)
         {
             return null;
         }
         try
         {
-            await _registry.CreateDevice(device, patience.Token).WaitAsync(patience.Token);
+            await _registry.CreateDevice(device, token);
             return true;
         }
         catch (AlreadyExistsException)
@@ -113,6 +99,14 @@ public sealed class HubDirectory
         {
             return null;
         }
+    }, cancel);
+
+    /// <summary>Asks the registry, which may take so long and no longer to answer.</summary>
+    private async Task<T> Ask<T>(Func<CancellationToken, Task<T>> ask, CancellationToken cancel)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(_limits.RegistryTimeout);
+        return await ask(patience.Token).WaitAsync(patience.Token);
     }
 
     /// <summary>Are these very readings still the newest? Takes no lock.</summary>
@@ -145,9 +139,7 @@ public sealed class HubDirectory
         }
         // A hub that is not remembered has no connections, but it may have sessions.
         _hubs.Forget(hubId);
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        var found = await _registry.GetHub(hubId, patience.Token).WaitAsync(patience.Token);
+        var found = await Ask(token => _registry.GetHub(hubId, token), cancel);
         if (found is null || found.Value.Deleting)
         {
             _live.HubIsGone(hubId);

@@ -71,7 +71,7 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
         var certified = attempt.ClientCertificate is { } certificate ? await CertifiedDevice(certificate, named, reader, cancel) : null;
         if (certified is null && await AuthorityOf(attempt, named, reader, cancel) is { } owner)
         {
-            return await DecideByChain(attempt, owner, reader, cancel);
+            return await DecideByChain(attempt, owner.Hub, owner.IsUnder, named, reader, cancel);
         }
         if ((certified ?? named) is not { } device)
         {

@@ -13,9 +13,11 @@ public sealed partial class RegistryAuthenticator
     /// <summary>
     /// The hub under whose authority the client claims to be: by the authority that it sent along, else by the device that it names.
     /// </summary>
-    private async Task<HubEntry?> AuthorityOf(ConnectAttempt attempt, Device? named, Reader reader, CancellationToken cancel)
+    /// <returns>The hub, and whether the client's certificate is under its authority.</returns>
+    private async Task<(HubEntry Hub, bool IsUnder)?> AuthorityOf(
+        ConnectAttempt attempt, Device? named, Reader reader, CancellationToken cancel)
     {
-        if (attempt.ClientCertificate is null)
+        if (attempt.ClientCertificate is not { } leaf)
         {
             return null;
         }
@@ -25,28 +27,26 @@ public sealed partial class RegistryAuthenticator
             if (await _directory.HubByAuthority(fingerprint, cancel) is { } hubId
                 && await reader.Hub(hubId, cancel) is { Authority: not null } hub && hub.Hub.CustomCaFingerprint == fingerprint)
             {
-                return hub;
+                return (hub, IsUnder(hub));
             }
         }
-        return named is not null && await reader.Hub(named.HubId, cancel) is { Authority: not null } own
-            && Certificates.IsUnder(attempt.ClientCertificate, attempt.ClientChain, own.Authority!, _clock.GetUtcNow())
-            ? own
-            : null;
+        return named is not null && await reader.Hub(named.HubId, cancel) is { Authority: not null } own && IsUnder(own) ? (own, true) : null;
+
+        bool IsUnder(HubEntry hub) => Certificates.IsUnder(leaf, attempt.ClientChain, hub.Authority!, _clock.GetUtcNow());
     }
 
-    private async Task<ConnectVerdict> DecideByChain(ConnectAttempt attempt, HubEntry hub, Reader reader, CancellationToken cancel)
+    private async Task<ConnectVerdict> DecideByChain(
+        ConnectAttempt attempt, HubEntry hub, bool isUnder, Device? named, Reader reader, CancellationToken cancel)
     {
-        var leaf = attempt.ClientCertificate!;
-        if (!Certificates.IsUnder(leaf, attempt.ClientChain, hub.Authority!, _clock.GetUtcNow()))
+        if (!isUnder)
         {
             return RefuseUnknown(attempt, hub, EventTexts.InvalidDeviceCertificate);
         }
-        if (Certificates.CommonName(leaf) is not { Length: > 0 } name)
+        if (Certificates.CommonName(attempt.ClientCertificate!) is not { Length: > 0 } name)
         {
             return RefuseUnknown(attempt, hub, EventTexts.CommonNameEmpty);
         }
         // Who names an existing device must be that one, and nothing is made for an impostor.
-        var named = await NamedDevice(attempt, reader, cancel);
         if (named is not null && (named.Name != name || named.HubId != hub.Hub.Id))
         {
             return RefuseUnknown(attempt, hub, EventTexts.InvalidDeviceCertificate);
