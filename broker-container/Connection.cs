@@ -172,8 +172,12 @@ public sealed partial class Connection
         var text = eventText ?? problem.EventText ?? "failed to unpack message body";
         var session = Session!;
         End(problem.Reason, publishWill: true, problem.Message);
-        session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
+        RaiseAbout(session, text, firstByte, remainingLength);
     }
+
+    /// <summary>An event about a packet of the client, with the packet's header.</summary>
+    private void RaiseAbout(Session session, string text, byte firstByte, int remainingLength) => session.Hub.Raise(
+        HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
 
     /// <summary>Ends the connection from our side: DISCONNECT with a reason (5.0 only), then a close once it is out. Under the lane.</summary>
     /// <param name="reason">Null to close without a word.</param>

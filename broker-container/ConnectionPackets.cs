@@ -1,4 +1,3 @@
-using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
@@ -132,10 +131,9 @@ public sealed partial class Connection
             End(null, publishWill: true);
             return;
         }
-        if (publish.Qos == 2 && result != PublishResult.QuotaExceeded)
+        if (result != PublishResult.QuotaExceeded)
         {
-            (session.IncomingQos2 ??= []).Add(publish.PacketId);
-            _openQos2++;
+            OpenIfQos2(publish);
         }
         if (result == PublishResult.AwaitsStorage)
         {
@@ -148,6 +146,16 @@ public sealed partial class Connection
             PublishResult.NoMatchingSubscribers => ReasonCode.NoMatchingSubscribers,
             _ => ReasonCode.Success,
         });
+    }
+
+    /// <summary>From here on a repeat of a QoS 2 publish is known, until it is released. [MQTT-4.3.3-10]</summary>
+    private void OpenIfQos2(in Publish publish)
+    {
+        if (publish.Qos == 2)
+        {
+            (Session!.IncomingQos2 ??= []).Add(publish.PacketId);
+            _openQos2++;
+        }
     }
 
     private static PacketType AckOf(in Publish publish) => publish.Qos == 1 ? PacketType.PubAck : PacketType.PubRec;
@@ -212,8 +220,7 @@ public sealed partial class Connection
         End(isRetain ? ReasonCode.RetainNotSupported : ReasonCode.QosNotSupported, publishWill: true);
         var text = isRetain ? "service level: publishing retained messages is forbidden on a shared hub"
             : "service level: publishing QoS 2 messages is forbidden on a shared hub";
-        session.Hub.Raise(HubEvents.OfDevice(
-            session.Key.DeviceId, text, _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        RaiseAbout(session, text, frame.FirstByte, frame.Body.Length);
         return true;
     }
 
@@ -231,8 +238,7 @@ public sealed partial class Connection
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;
         }
-        Session.Hub.Raise(HubEvents.OfDevice(
-            Session.Key.DeviceId, $"unauthorized topic {topic.Text}", _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        RaiseAbout(Session, $"unauthorized topic {topic.Text}", frame.FirstByte, frame.Body.Length);
         if (publish.Qos > 0)
         {
             AcknowledgePublish(publish, IsV5 ? ReasonCode.NotAuthorized : ReasonCode.Success);

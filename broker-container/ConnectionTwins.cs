@@ -1,6 +1,3 @@
-using System.Text;
-using System.Text.Json.Nodes;
-using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
@@ -22,8 +19,7 @@ public sealed partial class Connection
         var request = TwinTopic.Parse(topic.Text);
         if (request is not { } asked || !asked.IsOf(session.Key.DeviceId))
         {
-            session.Hub.Raise(HubEvents.OfDevice(
-                session.Key.DeviceId, $"unauthorized topic {topic.Text}", _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
+            RaiseAbout(session, $"unauthorized topic {topic.Text}", frame.FirstByte, frame.Body.Length);
             if (request is not null)
             {
                 RespondError(session, publish, topic.Text, "a device reaches only its own twin");
@@ -73,8 +69,7 @@ public sealed partial class Connection
     }
 
     private static void RespondError(Session session, in Publish request, string topic, string error) => session.Hub.Respond(
-        session, $"{topic}/response/error", Encoding.UTF8.GetBytes(new JsonObject { ["error"] = error }.ToJsonString()),
-        request.Find(PropertyId.CorrelationData));
+        session, $"{topic}/response/error", TwinAnswer.Error(error).Payload, request.Find(PropertyId.CorrelationData));
 
     private void AcknowledgeTwin(in Publish publish, ReasonCode reason)
     {
@@ -87,14 +82,5 @@ public sealed partial class Connection
             OpenIfQos2(publish);
         }
         AcknowledgePublish(publish, reason);
-    }
-
-    private void OpenIfQos2(in Publish publish)
-    {
-        if (publish.Qos == 2)
-        {
-            (Session!.IncomingQos2 ??= []).Add(publish.PacketId);
-            _openQos2++;
-        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Text;
+using System.Text.Json.Nodes;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Topics;
@@ -67,7 +69,12 @@ public enum IngestOutcome { Accepted, Duplicate, BufferFull, TopicInvalid }
 public sealed record TwinRequest(Guid HubId, Guid DeviceId, string Document, TwinMethod Method, byte[] Payload);
 
 /// <param name="Payload">JSON, as published.</param>
-public readonly record struct TwinAnswer(bool IsSuccess, byte[] Payload);
+public readonly record struct TwinAnswer(bool IsSuccess, byte[] Payload)
+{
+    public static TwinAnswer Error(string text) => Error(new JsonObject { ["error"] = text });
+
+    public static TwinAnswer Error(JsonObject payload) => new(false, Encoding.UTF8.GetBytes(payload.ToJsonString()));
+}
 
 /// <summary>Carries out requests to twins. The stand-alone mode has none.</summary>
 public interface ITwinRequests

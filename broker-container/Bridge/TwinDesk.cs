@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using IotHub.Broker.Auth;
@@ -107,25 +106,25 @@ public sealed partial class TwinDesk : ITwinRequests
             {
                 Log.Fails(_logger, e.Message);
             }
-            return Error("twins are not available: try again later");
+            return TwinAnswer.Error("twins are not available: try again later");
         }
     }
 
     private async Task<TwinAnswer> Get(TwinRequest request, CancellationToken cancel) =>
         TwinRules.IsValidName(request.Document) && await _editing.Store.Get(request.DeviceId, request.Document, cancel) is { } found
             ? Success(found.Value)
-            : Error("document not found");
+            : TwinAnswer.Error("document not found");
 
     private async Task<TwinAnswer> Write(TwinRequest request, CancellationToken cancel)
     {
         if (!TwinWriteBody.Read(request.Payload).Get(out var body, out var problem))
         {
             var detail = ((Problem.InvalidArguments)problem).Details[0];
-            return Error($"{detail.Name} {detail.Help}");
+            return TwinAnswer.Error($"{detail.Name} {detail.Help}");
         }
         if (await _directory.Hub(request.HubId, cancel) is not { } hub)
         {
-            return Error("hub not found");
+            return TwinAnswer.Error("hub not found");
         }
         var write = new TwinWrite(
             request.HubId, request.DeviceId, request.Document, request.Method == TwinMethod.Patch, body.Version, body.Data,
@@ -133,27 +132,23 @@ public sealed partial class TwinDesk : ITwinRequests
         return await _editing.Write(write, cancel) switch
         {
             TwinWritten.Stored stored => Success(stored.Document),
-            TwinWritten.VersionMismatch mismatch => new TwinAnswer(false, Bytes(new JsonObject
+            TwinWritten.VersionMismatch mismatch => TwinAnswer.Error(new JsonObject
             {
                 ["error"] = "document version mismatch",
                 ["twin_id"] = request.DeviceId,
                 ["document_name"] = request.Document,
                 ["expected_version"] = mismatch.Expected,
                 ["actual_version"] = mismatch.Actual,
-            })),
-            TwinWritten.Invalid invalid => Error($"{invalid.Argument} {invalid.Help}"),
-            TwinWritten.TooManyDocuments => Error($"a twin has at most {TwinRules.MaximumDocuments} documents"),
-            TwinWritten.Missing => Error("document not found"),
-            _ => Error("device not found"),
+            }),
+            TwinWritten.Invalid invalid => TwinAnswer.Error($"{invalid.Argument} {invalid.Help}"),
+            TwinWritten.TooManyDocuments => TwinAnswer.Error($"a twin has at most {TwinRules.MaximumDocuments} documents"),
+            TwinWritten.Missing => TwinAnswer.Error("document not found"),
+            _ => TwinAnswer.Error("device not found"),
         };
     }
 
     private static TwinAnswer Success(TwinDocument document) =>
         new(true, TwinRules.Write(new JsonObject { ["version"] = document.Version, ["data"] = document.Data.DeepClone() }));
-
-    private static TwinAnswer Error(string text) => new(false, Bytes(new JsonObject { ["error"] = text }));
-
-    private static byte[] Bytes(JsonObject json) => Encoding.UTF8.GetBytes(json.ToJsonString());
 
     private sealed record Work(TwinRequest Request, Action<TwinAnswer> Answered);
 
