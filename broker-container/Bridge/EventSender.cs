@@ -178,25 +178,18 @@ internal sealed partial class EventSender(
     private async Task Send(byte[] body, CancellationToken cancel)
     {
         var backOff = new BackOff(limits.FirstBackOff, limits.LongestBackOff, clock);
-        while (true)
+        await backOff.Until(() => queue.Send(body, TimeSpan.Zero, cancel), Failed, cancel);
+        if (backOff.Failures > 0 && Interlocked.Exchange(ref _failing, 0) == 1)
         {
-            try
+            Log.Works(logger);
+        }
+
+        void Failed(Exception e)
+        {
+            if (Interlocked.Exchange(ref _failing, 1) == 0)
             {
-                await queue.Send(body, TimeSpan.Zero, cancel);
-                if (backOff.Failures > 0 && Interlocked.Exchange(ref _failing, 0) == 1)
-                {
-                    Log.Works(logger);
-                }
-                return;
+                Log.Fails(logger, e.Message, limits.BufferedEvents, limits.BufferedActivity);
             }
-            catch (Exception e) when (!cancel.IsCancellationRequested)
-            {
-                if (Interlocked.Exchange(ref _failing, 1) == 0)
-                {
-                    Log.Fails(logger, e.Message, limits.BufferedEvents, limits.BufferedActivity);
-                }
-            }
-            await backOff.Wait(cancel);
         }
     }
 

@@ -85,21 +85,14 @@ internal sealed partial class MetricsSender(IMessageQueue queue, TimeProvider cl
     private async Task Send(byte[] body, CancellationToken cancel)
     {
         var backOff = new BackOff(limits.FirstBackOff, limits.LongestBackOff, clock);
-        while (true)
+        await backOff.Until(() => queue.Send(body, TimeSpan.Zero, cancel), Failed, cancel);
+
+        void Failed(Exception e)
         {
-            try
+            if (backOff.Failures == 0)
             {
-                await queue.Send(body, TimeSpan.Zero, cancel);
-                return;
+                Log.Fails(logger, e.Message);
             }
-            catch (Exception e) when (!cancel.IsCancellationRequested)
-            {
-                if (backOff.Failures == 0)
-                {
-                    Log.Fails(logger, e.Message);
-                }
-            }
-            await backOff.Wait(cancel);
         }
     }
 
