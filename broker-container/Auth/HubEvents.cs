@@ -45,17 +45,13 @@ public static class HubEvents
     public static HubEvent Warning(EventSource source, Guid id, string text, TimeProvider clock) =>
         Of(source, id, text, clock, null) with { Severity = "warning" };
 
-    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet)
+    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet) => new()
     {
-        var now = clock.GetUtcNow();
-        return new HubEvent
-        {
-            Time = now.AddTicks(-(now.Ticks % TimeSpan.TicksPerSecond)),
-            Severity = "error",
-            ObjectType = source == EventSource.Hub ? "hub" : "device",
-            ObjectId = id.ToString(),
-            Message = text,
-            Packet = packet,
-        };
-    }
+        Time = clock.GetUtcNow().DownTo(TimeSpan.FromSeconds(1)),
+        Severity = "error",
+        ObjectType = source == EventSource.Hub ? "hub" : "device",
+        ObjectId = id.ToString(),
+        Message = text,
+        Packet = packet,
+    };
 }

@@ -80,8 +80,7 @@ public sealed partial class RegistryAuthenticator
         {
             return (null, false);
         }
-        var now = _clock.GetUtcNow();
-        now = now.AddTicks(-(now.Ticks % TimeSpan.TicksPerMillisecond));
+        var now = _clock.GetUtcNow().DownTo(TimeSpan.FromMilliseconds(1));
         var device = new Device
         {
             Id = Guid.NewGuid(),

@@ -1,3 +1,4 @@
+using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Core.Queues;
 
@@ -26,10 +27,10 @@ internal sealed partial class MetricsSender(IMessageQueue queue, TimeProvider cl
             while (!stop.IsCancellationRequested)
             {
                 var now = clock.GetUtcNow();
-                await Task.Delay(MinuteOf(now) + Minute - now, clock, stop).ContinueWith(
+                await Task.Delay(now.DownTo(Minute) + Minute - now, clock, stop).ContinueWith(
                     _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
                 // What was counted is that of the minute that just ended, or of the running one at the end.
-                var minute = MinuteOf(clock.GetUtcNow()) - (stop.IsCancellationRequested ? TimeSpan.Zero : Minute);
+                var minute = clock.GetUtcNow().DownTo(Minute) - (stop.IsCancellationRequested ? TimeSpan.Zero : Minute);
                 if (minute > _last)
                 {
                     // A clock that was set back: what is counted waits for the first minute that was not sent yet.
@@ -41,8 +42,6 @@ internal sealed partial class MetricsSender(IMessageQueue queue, TimeProvider cl
         {
         }
     }
-
-    private static DateTimeOffset MinuteOf(DateTimeOffset at) => at.AddTicks(-(at.UtcTicks % TimeSpan.TicksPerMinute)).ToUniversalTime();
 
     private async Task Send(IActivityCounts counts, DateTimeOffset minute, CancellationToken cancel)
     {
@@ -68,7 +67,7 @@ internal sealed partial class MetricsSender(IMessageQueue queue, TimeProvider cl
 
     private int ActiveInHour(HubActivity hub, DateTimeOffset minute)
     {
-        var hour = minute.AddMinutes(-minute.Minute);
+        var hour = minute.DownTo(TimeSpan.FromHours(1));
         if (hour != _hour)
         {
             _devicesOfHour.Clear();

@@ -23,8 +23,8 @@ public static class MetricTimes
         var utc = at.ToUniversalTime();
         return span switch
         {
-            MetricSpan.Hour => new(utc.Year, utc.Month, utc.Day, utc.Hour, 0, 0, TimeSpan.Zero),
-            MetricSpan.Day => new(utc.Year, utc.Month, utc.Day, 0, 0, 0, TimeSpan.Zero),
+            MetricSpan.Hour => utc.DownTo(TimeSpan.FromHours(1)),
+            MetricSpan.Day => utc.DownTo(TimeSpan.FromDays(1)),
             MetricSpan.Month => new(utc.Year, utc.Month, 1, 0, 0, 0, TimeSpan.Zero),
             MetricSpan.Year => new(utc.Year, 1, 1, 0, 0, 0, TimeSpan.Zero),
             _ => throw new ArgumentOutOfRangeException(nameof(span), span, "not a span"),

@@ -20,14 +20,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
     public IRegistry Store => registry;
 
     /// <summary>Now, in the milliseconds that the API shows.</summary>
-    public DateTimeOffset Now
-    {
-        get
-        {
-            var now = time.GetUtcNow();
-            return new DateTimeOffset(now.Ticks - (now.Ticks % TimeSpan.TicksPerMillisecond), TimeSpan.Zero);
-        }
-    }
+    public DateTimeOffset Now => time.GetUtcNow().DownTo(TimeSpan.FromMilliseconds(1));
 
     /// <summary>A moment that is later than the given one even when the clock has not moved.</summary>
     public DateTimeOffset After(DateTimeOffset moment) => Now is var now && now > moment ? now : moment.AddMilliseconds(1);

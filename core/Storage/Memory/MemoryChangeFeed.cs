@@ -1,3 +1,5 @@
+using IotHub.Core.Domain;
+
 using System.Globalization;
 
 namespace IotHub.Core.Storage.Memory;
@@ -50,9 +52,5 @@ public sealed class MemoryChangeFeed(TimeProvider time) : IChangeFeed
         return Task.CompletedTask;
     }
 
-    private static DateTimeOffset Hour(DateTimeOffset at)
-    {
-        var utc = at.ToUniversalTime();
-        return new DateTimeOffset(utc.Year, utc.Month, utc.Day, utc.Hour, 0, 0, TimeSpan.Zero);
-    }
+    private static DateTimeOffset Hour(DateTimeOffset at) => at.DownTo(TimeSpan.FromHours(1));
 }

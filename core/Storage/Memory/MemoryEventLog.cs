@@ -1,4 +1,3 @@
-using System.Globalization;
 using IotHub.Core.Messages;
 
 namespace IotHub.Core.Storage.Memory;
@@ -15,8 +14,7 @@ public sealed class MemoryEventLog : IEventLog
         {
             foreach (var (id, one) in happened)
             {
-                var falling = DateTimeOffset.MaxValue.UtcTicks - one.Time.UtcTicks;
-                _events[(hubId, string.Create(CultureInfo.InvariantCulture, $"{falling:D19}-{id}"))] = one;
+                _events[(hubId, EventPosition.Of(one.Time, id))] = one;
             }
         }
         return Task.CompletedTask;
@@ -24,9 +22,9 @@ public sealed class MemoryEventLog : IEventLog
 
     public Task<EventPage> Newest(Guid hubId, int maximum, string? before = null, CancellationToken cancel = default)
     {
-        if (before is not null && (before.Length <= 20 || before[19] != '-' || before.AsSpan(0, 19).ContainsAnyExceptInRange('0', '9')))
+        if (before is not null)
         {
-            throw new FormatException("not a position in the event log");
+            EventPosition.TimeOf(before);
         }
         lock (_lock)
         {

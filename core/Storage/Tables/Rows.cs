@@ -57,6 +57,19 @@ internal static class Rows
         return TableClient.CreateQueryFilter($"PartitionKey eq {partition} and RowKey ge {prefix} and RowKey lt {end}");
     }
 
+    /// <summary>All rows of a hub's partitions, which are named by its key, <c>|</c> and more (and <c>}</c> comes right after <c>|</c>).</summary>
+    public static string OfHub(Guid hubId) =>
+        TableClient.CreateQueryFilter($"PartitionKey ge {Key(hubId) + "|"} and PartitionKey lt {HubEnd(hubId)}");
+
+    /// <summary>Comes after the names of all partitions that <see cref="OfHub"/> finds.</summary>
+    public static string HubEnd(Guid hubId) => Key(hubId) + "}";
+
+    /// <summary>An hour (UTC) in keys, <c>yyyyMMddHH</c>.</summary>
+    public static string Hour(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMddHH", CultureInfo.InvariantCulture);
+
+    /// <summary>A day (UTC) in keys, <c>yyyyMMdd</c>.</summary>
+    public static string Day(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMdd", CultureInfo.InvariantCulture);
+
     public static string OfPartition(string partition) => TableClient.CreateQueryFilter($"PartitionKey eq {partition}");
 
     public static TableEntity Of<T>(string partition, string row, T value)

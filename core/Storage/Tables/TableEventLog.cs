@@ -15,26 +15,26 @@ public sealed class TableEventLog(TableServiceClient tables) : IEventLog
 
     public async Task Append(Guid hubId, IReadOnlyList<LoggedEvent> happened, CancellationToken cancel = default)
     {
-        foreach (var ofDay in happened.GroupBy(one => Day(one.Happened.Time)))
+        foreach (var ofDay in happened.GroupBy(one => Rows.Day(one.Happened.Time)))
         {
             await _events.Put(new TableEntity(DayPrefix + ofDay.Key, Rows.Key(hubId)), cancel);
-            var rows = ofDay.Select(one => Rows.Of(Partition(hubId, one.Happened.Time), Falling(one.Happened.Time) + "-" + one.Id, one.Happened));
+            var rows = ofDay.Select(one =>
+                Rows.Of(Partition(hubId, one.Happened.Time), EventPosition.Of(one.Happened.Time, one.Id), one.Happened));
             await TableCalls.Each(rows, (row, stop) => _events.Put(row, stop), cancel);
         }
     }
 
     public async Task<EventPage> Newest(Guid hubId, int maximum, string? before = null, CancellationToken cancel = default)
     {
-        var (first, end) = (Rows.Key(hubId) + "|", Rows.Key(hubId) + "}");
-        List<string> filters = [TableClient.CreateQueryFilter($"PartitionKey ge {first} and PartitionKey lt {end}")];
+        List<string> filters = [Rows.OfHub(hubId)];
         if (before is not null)
         {
             // The rest of that day, then the days before it: two ranges that are each read in order.
-            var partition = Partition(hubId, Position(before));
+            var partition = Partition(hubId, EventPosition.TimeOf(before));
             filters =
             [
                 TableClient.CreateQueryFilter($"PartitionKey eq {partition} and RowKey gt {before}"),
-                TableClient.CreateQueryFilter($"PartitionKey gt {partition} and PartitionKey lt {end}"),
+                TableClient.CreateQueryFilter($"PartitionKey gt {partition} and PartitionKey lt {Rows.HubEnd(hubId)}"),
             ];
         }
         var newest = new List<HubEvent>();
@@ -56,7 +56,7 @@ public sealed class TableEventLog(TableServiceClient tables) : IEventLog
 
     public async Task Trim(DateTimeOffset before, CancellationToken cancel = default)
     {
-        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {DayPrefix} and PartitionKey le {DayPrefix + Day(before)}");
+        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {DayPrefix} and PartitionKey le {DayPrefix + Rows.Day(before)}");
         var days = new List<TableEntity>();
         await foreach (var row in _events.Query(filter, ["PartitionKey", "RowKey"], cancel))
         {
@@ -66,9 +66,9 @@ public sealed class TableEventLog(TableServiceClient tables) : IEventLog
         {
             var day = row.PartitionKey[DayPrefix.Length..];
             var partition = $"{row.RowKey}|{FallingDay(day)}";
-            if (day == Day(before))
+            if (day == Rows.Day(before))
             {
-                var old = Falling(before) + ".";
+                var old = EventPosition.Falling(before) + ".";
                 await _events.DeleteAll(TableClient.CreateQueryFilter($"PartitionKey eq {partition} and RowKey gt {old}"), cancel);
                 continue;
             }
@@ -77,23 +77,10 @@ public sealed class TableEventLog(TableServiceClient tables) : IEventLog
         }
     }
 
-    public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => _events.DeleteAll(
-        TableClient.CreateQueryFilter($"PartitionKey ge {Rows.Key(hubId) + "|"} and PartitionKey lt {Rows.Key(hubId) + "}"}"), cancel);
+    public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => _events.DeleteAll(Rows.OfHub(hubId), cancel);
 
-    private static string Partition(Guid hubId, DateTimeOffset at) => $"{Rows.Key(hubId)}|{FallingDay(Day(at))}";
+    private static string Partition(Guid hubId, DateTimeOffset at) => $"{Rows.Key(hubId)}|{FallingDay(Rows.Day(at))}";
 
     private static string FallingDay(string day) =>
         (99_999_999 - int.Parse(day, CultureInfo.InvariantCulture)).ToString("D8", CultureInfo.InvariantCulture);
-
-    private static string Day(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMdd", CultureInfo.InvariantCulture);
-
-    private static string Falling(DateTimeOffset at) =>
-        (DateTimeOffset.MaxValue.UtcTicks - at.UtcTicks).ToString("D19", CultureInfo.InvariantCulture);
-
-    private static DateTimeOffset Position(string position) =>
-        position.Length > 20 && position[19] == '-' && position.Length <= 100
-        && long.TryParse(position.AsSpan(0, 19), NumberStyles.None, CultureInfo.InvariantCulture, out var falling)
-        && falling <= DateTimeOffset.MaxValue.UtcTicks
-            ? new DateTimeOffset(DateTimeOffset.MaxValue.UtcTicks - falling, TimeSpan.Zero)
-            : throw new FormatException("not a position in the event log");
 }

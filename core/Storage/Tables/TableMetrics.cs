@@ -29,7 +29,7 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
     {
         var partition = Partition(counted.HubId, MetricSpan.Hour, counted.Minute);
         // The mark first: what is marked for nothing is rolled up for nothing.
-        await _metrics.Put(new TableEntity(RollUpPrefix + Hour(counted.Minute), Rows.Key(counted.HubId)), cancel);
+        await _metrics.Put(new TableEntity(RollUpPrefix + Rows.Hour(counted.Minute), Rows.Key(counted.HubId)), cancel);
         var slot = MetricTimes.SlotOf(MetricSpan.Hour, counted.Minute);
         var rows = counted.Devices.Select(device => new TableEntity(partition, Rows.Key(device.Id))
         {
@@ -69,13 +69,13 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
     {
         var partition = Partition(hubId, span, start);
         var expires = MetricTimes.StartOf(span, start) + MetricTimes.KeptFor(span);
-        await _metrics.Put(new TableEntity(ExpirePrefix + Day(expires), partition), cancel);
+        await _metrics.Put(new TableEntity(ExpirePrefix + Rows.Day(expires), partition), cancel);
         await Merge(rows.Select(row => Entity(partition, row)), cancel);
     }
 
     public async Task<IReadOnlyList<MetricHour>> ToRollUp(DateTimeOffset now, CancellationToken cancel = default)
     {
-        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {RollUpPrefix} and PartitionKey lt {RollUpPrefix + Hour(now)}");
+        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {RollUpPrefix} and PartitionKey lt {RollUpPrefix + Rows.Hour(now)}");
         var hours = new List<MetricHour>();
         await foreach (var row in _metrics.Query(filter, cancel: cancel))
         {
@@ -90,15 +90,15 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
     {
         var start = MetricTimes.StartOf(MetricSpan.Hour, hour.Hour);
         await _metrics.Put(
-            new TableEntity(ExpirePrefix + Day(start + MetricTimes.KeptFor(MetricSpan.Hour)), Partition(hour.HubId, MetricSpan.Hour, start)),
+            new TableEntity(ExpirePrefix + Rows.Day(start + MetricTimes.KeptFor(MetricSpan.Hour)), Partition(hour.HubId, MetricSpan.Hour, start)),
             cancel);
-        var mark = new TableEntity(RollUpPrefix + Hour(hour.Hour), Rows.Key(hour.HubId)) { ETag = new ETag(hour.Version) };
+        var mark = new TableEntity(RollUpPrefix + Rows.Hour(hour.Hour), Rows.Key(hour.HubId)) { ETag = new ETag(hour.Version) };
         await _metrics.DeleteAsRead(mark, cancel);
     }
 
     public async Task Trim(DateTimeOffset now, CancellationToken cancel = default)
     {
-        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {ExpirePrefix} and PartitionKey lt {ExpirePrefix + Day(now)}");
+        var filter = TableClient.CreateQueryFilter($"PartitionKey ge {ExpirePrefix} and PartitionKey lt {ExpirePrefix + Rows.Day(now)}");
         var due = new List<TableEntity>();
         await foreach (var row in _metrics.Query(filter, cancel: cancel))
         {
@@ -116,8 +116,7 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
         (partition, stop) => _metrics.Delete(partition, Rows.Key(deviceId), stop),
         cancel);
 
-    public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => _metrics.DeleteAll(
-        TableClient.CreateQueryFilter($"PartitionKey ge {Rows.Key(hubId) + "|"} and PartitionKey lt {Rows.Key(hubId) + "}"}"), cancel);
+    public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => _metrics.DeleteAll(Rows.OfHub(hubId), cancel);
 
     /// <summary>The starts of all rows of that span that are kept.</summary>
     private static IEnumerable<DateTimeOffset> Kept(MetricSpan span, DateTimeOffset now)
@@ -169,8 +168,8 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
         var start = MetricTimes.StartOf(span, at);
         return span switch
         {
-            MetricSpan.Hour => $"{Rows.Key(hubId)}|h|{Hour(start)}",
-            MetricSpan.Day => $"{Rows.Key(hubId)}|d|{Day(start)}",
+            MetricSpan.Hour => $"{Rows.Key(hubId)}|h|{Rows.Hour(start)}",
+            MetricSpan.Day => $"{Rows.Key(hubId)}|d|{Rows.Day(start)}",
             MetricSpan.Month => $"{Rows.Key(hubId)}|m|{start.ToString("yyyyMM", CultureInfo.InvariantCulture)}",
             _ => $"{Rows.Key(hubId)}|y|{start.ToString("yyyy", CultureInfo.InvariantCulture)}",
         };
@@ -181,8 +180,4 @@ public sealed class TableMetrics(TableServiceClient tables) : IMetrics
     private static string Column(int slot, string source) => $"S{slot:D2}{source}";
 
     private static string Value(MetricValue value) => string.Create(CultureInfo.InvariantCulture, $"{value.Messages}/{value.Active}");
-
-    private static string Hour(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMddHH", CultureInfo.InvariantCulture);
-
-    private static string Day(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMdd", CultureInfo.InvariantCulture);
 }
