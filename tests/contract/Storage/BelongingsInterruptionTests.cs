@@ -42,11 +42,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
     [InlineData(Loss.Answer)]
     public async Task A_document_is_written_whole_or_not_and_can_be_written_again(Loss loss)
     {
-        await AtEveryRequest(loss, async () =>
+        await _faults.AtEveryRequest(loss, async () =>
         {
             var device = await NewDevice();
             var data = new JsonObject { ["x"] = new string('y', 600_000) };
-            return (
+            return new Attempt(
                 () => Put(_faulty, device, data),
                 async () =>
                 {
@@ -58,8 +58,7 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.Equal("""{"z":1}""", (await _sound.Twins.Get(device.Id, "a"))!.Value.Data.ToJsonString());
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                }
-            );
+                });
         });
     }
 
@@ -68,11 +67,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
     [InlineData(Loss.Answer)]
     public async Task What_a_deleted_hub_leaves_behind_is_removed_by_the_timer(Loss loss)
     {
-        await AtEveryRequest(loss, async () =>
+        await _faults.AtEveryRequest(loss, async () =>
         {
             var (device, since) = (await NewDevice(), DateTimeOffset.UtcNow);
             await Fill(device);
-            return (
+            return new Attempt(
                 () => Remove(device.HubId, _faulty),
                 async () =>
                 {
@@ -85,8 +84,7 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     await _sound.Belongings.Sweep(await _sound.Changes.ReadSince(since.AddMinutes(-1)));
                     Assert.Null(await _sound.Registry.GetHub(device.HubId));
                     Assert.Empty(await Rows());
-                }
-            );
+                });
         });
     }
 
@@ -95,11 +93,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
     [InlineData(Loss.Answer)]
     public async Task What_a_deleted_device_leaves_behind_is_removed_by_the_timer(Loss loss)
     {
-        await AtEveryRequest(loss, async () =>
+        await _faults.AtEveryRequest(loss, async () =>
         {
             var (device, since) = (await NewDevice(), DateTimeOffset.UtcNow);
             await Fill(device);
-            return (
+            return new Attempt(
                 async () =>
                 {
                     await _faulty.Registry.DeleteDevice(device.Id);
@@ -112,8 +110,7 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.DoesNotContain(await Rows(), row => row.Contains($"{device.Id}", StringComparison.Ordinal));
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                }
-            );
+                });
         });
     }
 
@@ -122,11 +119,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
     [InlineData(Loss.Answer)]
     public async Task A_roll_up_that_was_cut_off_is_done_by_the_next(Loss loss)
     {
-        await AtEveryRequest(loss, async () =>
+        await _faults.AtEveryRequest(loss, async () =>
         {
             var device = await NewDevice();
             await _sound.Metrics.Record(Counted(device));
-            return (
+            return new Attempt(
                 () => new RollUpFunction(_faulty.Metrics, TimeProvider.System).Run(default),
                 async () =>
                 {
@@ -140,31 +137,11 @@ public sealed class BelongingsInterruptionTests : IAsyncLifetime
                     Assert.Empty(await _sound.Metrics.ToRollUp(DateTimeOffset.UtcNow));
                     await Remove(device.HubId);
                     Assert.Empty(await Rows());
-                }
-            );
+                });
         });
     }
 
     private static DateTimeOffset Hour => MetricTimes.StartOf(MetricSpan.Hour, DateTimeOffset.UtcNow.AddHours(-1));
-
-    private async Task AtEveryRequest(Loss loss, Func<Task<(Func<Task> Run, Func<Task> AssertRecovers)>> prepare)
-    {
-        for (var number = 1; ; number++)
-        {
-            var (run, assertRecovers) = await prepare();
-            _faults.FailRequest(number, loss);
-            var failure = await Record.ExceptionAsync(run);
-            var hasFailed = _faults.HasFailed;
-            _faults.Heal();
-            await assertRecovers();
-            if (!hasFailed)
-            {
-                Assert.Null(failure);
-                Assert.True(number > 3, "the operation made fewer requests than it could be cut off at");
-                return;
-            }
-        }
-    }
 
     private async Task<Device> NewDevice()
     {

@@ -226,27 +226,8 @@ public sealed class TableInterruptionTests : IAsyncLifetime
         });
     }
 
-    private sealed record Attempt(Func<Task> Run, Func<Task> AssertRecovers);
-
-    private async Task AtEveryRequest(Loss loss, Func<Task<Attempt>> prepare)
-    {
-        for (var number = 1; ; number++)
-        {
-            var attempt = await prepare();
-            _faults.FailRequest(number, loss);
-            var failure = await Record.ExceptionAsync(attempt.Run);
-            var hasFailed = _faults.HasFailed;
-            _faults.Heal();
-            await attempt.AssertRecovers();
-            if (!hasFailed)
-            {
-                Assert.Null(failure);
-                Assert.True(number > 3, "the operation made fewer requests than it could be cut off at");
-                return;
-            }
-            Assert.IsType<RegistryUnavailableException>(failure);
-        }
-    }
+    private Task AtEveryRequest(Loss loss, Func<Task<Attempt>> prepare) =>
+        _faults.AtEveryRequest(loss, prepare, failure => Assert.IsType<RegistryUnavailableException>(failure));
 
     private async Task AssertCount(Guid hubId)
     {
