@@ -8,7 +8,11 @@ namespace IotHub.Functions.Keys;
 
 /// <summary>An API key as the API shows it: never with its secret.</summary>
 internal sealed record KeyAnswer(
-    string AccessKey, Guid OrganizationId, Guid? ProjectId, ApiRole Role, string Description, DateTimeOffset CreatedAt);
+    string AccessKey, Guid OrganizationId, Guid? ProjectId, ApiRole Role, string Description, DateTimeOffset CreatedAt)
+{
+    public static KeyAnswer Of(ApiKey key) =>
+        new(key.AccessKey, key.OrganizationId, key.ProjectId, key.Role, key.Description, key.CreatedAt);
+}
 
 internal sealed record KeyList(IReadOnlyList<KeyAnswer> ApiKeys, int TotalCount);
 
@@ -47,7 +51,7 @@ internal sealed class KeyFunctions(IApiKeys keys, TimeProvider time)
             return wrong;
         }
         var seen = (await InReach(request)).FindAll(key => projectId is null || key.ProjectId == projectId);
-        return new KeyList([.. paging.Cut(seen).Select(Show)], seen.Count);
+        return new KeyList([.. paging.Cut(seen).Select(KeyAnswer.Of)], seen.Count);
     }
 
     public async Task<Outcome<CreatedKeyAnswer>> Create(ApiRequest request)
@@ -79,17 +83,10 @@ internal sealed class KeyFunctions(IApiKeys keys, TimeProvider time)
         {
             return new Problem.QuotasExceeded("api_key", Quota, count, "organization", request.Caller.OrganizationId);
         }
-        var secret = Secrets.NewUuid();
-        var key = new ApiKey(
-            Secrets.NewAccessKey(),
-            Secrets.Hash(secret),
-            request.Caller.OrganizationId,
-            project,
-            body.Role!.Value,
-            description,
-            time.GetUtcNow());
+        var (key, secret) = Secrets.NewApiKey(
+            request.Caller.OrganizationId, project, body.Role!.Value, description, time.GetUtcNow());
         await keys.Create(key, request.Cancel);
-        return new CreatedKeyAnswer(Show(key), secret);
+        return new CreatedKeyAnswer(KeyAnswer.Of(key), secret);
     }
 
     /// <summary>From the next request on it opens nothing. A key may revoke itself.</summary>
@@ -116,7 +113,4 @@ internal sealed class KeyFunctions(IApiKeys keys, TimeProvider time)
         }
         return seen;
     }
-
-    private static KeyAnswer Show(ApiKey key) =>
-        new(key.AccessKey, key.OrganizationId, key.ProjectId, key.Role, key.Description, key.CreatedAt);
 }
