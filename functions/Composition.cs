@@ -19,6 +19,12 @@ namespace IotHub.Functions;
 /// <summary>What the app is made of. The only place that names drivers.</summary>
 public static class Composition
 {
+    /// <summary>Queues that functions put something on.</summary>
+    private static readonly string[] QueuesWrittenTo =
+        [StorageNames.DeliveriesQueue, StorageNames.IngressQueue, StorageNames.TwinPushesQueue];
+
+    private static readonly string[] PayloadContainers = [StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer];
+
     /// <summary>The storage account of the settings.</summary>
     public static void AddAzureStorage(this IServiceCollection services, StorageAccount account)
     {
@@ -36,11 +42,11 @@ public static class Composition
         services.AddSingleton<IEventLog>(new TableEventLog(tables));
         services.AddSingleton<IFailureEpisodes>(new TableFailureEpisodes(tables));
         services.AddSingleton<IObjectStore>(new BlobObjectStore(blobs));
-        foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
+        foreach (var container in PayloadContainers)
         {
             services.AddKeyedSingleton<IPayloads>(container, new AzurePayloads(blobs, container));
         }
-        foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue, StorageNames.TwinPushesQueue })
+        foreach (var queue in QueuesWrittenTo)
         {
             services.AddKeyedSingleton<IMessageQueue>(queue, new AzureQueue(queues, queue));
         }
@@ -58,12 +64,12 @@ public static class Composition
         services.AddSingleton<IEventLog, MemoryEventLog>();
         services.AddSingleton<IFailureEpisodes, MemoryFailureEpisodes>();
         services.AddSingleton<IObjectStore, MemoryObjectStore>();
-        foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
+        foreach (var container in PayloadContainers)
         {
             services.AddKeyedSingleton<IPayloads>(
                 container, (provider, _) => new MemoryPayloads(provider.GetRequiredService<TimeProvider>()));
         }
-        foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue, StorageNames.TwinPushesQueue })
+        foreach (var queue in QueuesWrittenTo)
         {
             services.AddKeyedSingleton<IMessageQueue>(queue, (provider, _) => new MemoryQueue(provider.GetRequiredService<TimeProvider>()));
         }

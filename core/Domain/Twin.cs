@@ -30,6 +30,9 @@ public static class TwinRules
         MaxDepth = MaximumDepth + 4,
     };
 
+    /// <summary>What <see cref="IsValidName"/> demands, for whoever broke it.</summary>
+    public static readonly string NameHelp = $"must have 1 to {MaximumNameLength} characters of [-_.~0-9a-zA-Z]";
+
     public static bool IsValidName(string name) => name.Length is > 0 and <= MaximumNameLength
         && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '~');
 

@@ -50,8 +50,7 @@ public sealed class TwinEditing(ITwins twins, IRegistry registry, IMessageQueue 
     {
         if (!TwinRules.IsValidName(write.Name))
         {
-            return new TwinWritten.Invalid(
-                "document_name", $"must have 1 to {TwinRules.MaximumNameLength} characters of [-_.~0-9a-zA-Z]");
+            return new TwinWritten.Invalid("document_name", TwinRules.NameHelp);
         }
         if (TwinRules.IsReservedName(write.Name))
         {

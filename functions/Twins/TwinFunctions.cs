@@ -19,18 +19,13 @@ internal sealed class TwinFunctions(ApiRegistry registry, TwinEditing editing)
 
     public async Task<Outcome<TwinDocumentAnswer>> Get(ApiRequest request)
     {
-        var name = request.Text("document_name");
-        if (NameProblem(name) is { } wrong)
-        {
-            return wrong;
-        }
-        if (!(await registry.Device(request, request.Id("twin_id"))).Get(out var found, out var problem))
+        if (!(await Named(request)).Get(out var wanted, out var problem))
         {
             return problem;
         }
-        return await editing.Store.Get(found.Device.Value.Id, name, request.Cancel) is { } document
+        return await editing.Store.Get(wanted.TwinId, wanted.Name, request.Cancel) is { } document
             ? Show(document.Value)
-            : new Problem.NotFound(Document, name);
+            : new Problem.NotFound(Document, wanted.Name);
     }
 
     public Task<Outcome<TwinDocumentAnswer>> Put(ApiRequest request) => Write(request, isPatch: false);
@@ -39,18 +34,13 @@ internal sealed class TwinFunctions(ApiRegistry registry, TwinEditing editing)
 
     public async Task<Outcome<Nothing>> Delete(ApiRequest request)
     {
-        var name = request.Text("document_name");
-        if (NameProblem(name) is { } wrong)
-        {
-            return wrong;
-        }
-        if (!(await registry.Device(request, request.Id("twin_id"))).Get(out var found, out var problem))
+        if (!(await Named(request)).Get(out var wanted, out var problem))
         {
             return problem;
         }
-        return await editing.Store.Delete(found.Device.Value.Id, name, request.Cancel)
+        return await editing.Store.Delete(wanted.TwinId, wanted.Name, request.Cancel)
             ? default(Nothing)
-            : new Problem.NotFound(Document, name);
+            : new Problem.NotFound(Document, wanted.Name);
     }
 
     public async Task<Outcome<Nothing>> DeleteAll(ApiRequest request)
@@ -87,10 +77,18 @@ internal sealed class TwinFunctions(ApiRegistry registry, TwinEditing editing)
         };
     }
 
-    private static Problem.InvalidArguments? NameProblem(string name) => TwinRules.IsValidName(name)
-        ? null
-        : new Problem.InvalidArguments(
-            "document_name", "constraint", $"must have 1 to {TwinRules.MaximumNameLength} characters of [-_.~0-9a-zA-Z]");
+    /// <summary>The document that the path names, of a twin that the caller may see.</summary>
+    private async Task<Outcome<(Guid TwinId, string Name)>> Named(ApiRequest request)
+    {
+        var name = request.Text("document_name");
+        if (!TwinRules.IsValidName(name))
+        {
+            return new Problem.InvalidArguments("document_name", "constraint", TwinRules.NameHelp);
+        }
+        return (await registry.Device(request, request.Id("twin_id"))).Get(out var found, out var problem)
+            ? (found.Device.Value.Id, name)
+            : problem;
+    }
 
     private static TwinDocumentAnswer Show(TwinDocument document) =>
         new(document.TwinId, document.Name, document.Version, document.Data);
