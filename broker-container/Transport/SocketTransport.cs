@@ -4,8 +4,8 @@ using System.Net.Sockets;
 namespace IotHub.Broker.Transport;
 
 /// <summary>
-/// Serves one client over plain TCP where <see cref="EpollLoop"/> cannot: a zero-byte wait, then as many non-blocking reads as there is data; sends go out at once from the
-/// publishing thread and only wait for the socket when its buffer is full.
+/// Serves one client over plain TCP where <see cref="EpollLoop"/> cannot: a zero-byte wait, then as many non-blocking reads as there is
+/// data; sends go out at once from the publishing thread and only wait for the socket when its buffer is full.
 /// </summary>
 public static class SocketTransport
 {

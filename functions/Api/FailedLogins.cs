@@ -5,8 +5,8 @@ namespace IotHub.Functions.Api;
 
 /// <summary>
 /// Counts failed authentications per address (IPv6: per /64) over a minute, in the memory of this process. Addresses beyond the bound
-/// push out those that failed longest ago. A secret that was right here lately is looked at even from an address over its limit: whoever shares an address
-/// with a guesser is not locked out.
+/// push out those that failed longest ago. A secret that was right here lately is looked at even from an address over its limit: whoever
+/// shares an address with a guesser is not locked out.
 /// </summary>
 internal sealed class FailedLogins(TimeProvider time)
 {
