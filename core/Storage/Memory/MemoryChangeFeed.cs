@@ -1,6 +1,5 @@
-using IotHub.Core.Domain;
-
 using System.Globalization;
+using IotHub.Core.Domain;
 
 namespace IotHub.Core.Storage.Memory;
 
