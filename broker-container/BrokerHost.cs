@@ -22,9 +22,10 @@ public sealed partial class BrokerHost : IAsyncDisposable
     private readonly MqttBroker _broker;
     private readonly StorageBridge? _storage;
     private readonly ILogger<BrokerHost> _logger;
-    private readonly List<TcpListenerLoop> _tcp = [];
+    private readonly List<IClientListener> _tcp = [];
     private readonly CancellationTokenSource _stopTimers = new();
     private readonly TimeProvider _clock;
+    private EpollLoop? _epoll;
     private HttpListenerHost? _webSockets;
     private HttpListenerHost? _internal;
     private Task _timers = Task.CompletedTask;
@@ -61,10 +62,12 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var credentials = options.ScramCredentialsFile is { } credentialsFile ? ScramCommand.ReadFile(credentialsFile) : null;
         var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
         var broker = new MqttBroker(
-            options.Standalone && credentials is null ? AnonymousLimits() : new BrokerLimits(), storage?.Authenticator ?? standalone,
+            Limits(isAnonymous: options.Standalone && credentials is null), storage?.Authenticator ?? standalone,
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
         {
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
+            HandOverTo = options.HandOverTo,
+            Twins = storage?.Twins,
         };
         var host = new BrokerHost(broker, storage, clock, logger);
         try
@@ -80,7 +83,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
             }
             else
             {
-                await storage.Start(broker, cancel);
+                await storage.Start(broker, broker, cancel);
             }
             host._timers = broker.RunTimers(host._stopTimers.Token);
             await host.Listen(options, settings, certificate, limits, logging);
@@ -97,11 +100,12 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
     }
 
-    /// <summary>All clients of the stand-alone mode are one device: it may have as many sessions as there are connections.</summary>
-    private static BrokerLimits AnonymousLimits()
+    private static BrokerLimits Limits(bool isAnonymous)
     {
         var limits = new BrokerLimits();
-        return limits with { SessionsPerDeviceMaximum = limits.ConnectionsMaximum };
+        limits = limits with { ConnectionsMaximum = Math.Min(limits.ConnectionsMaximum, OpenFiles.LeftForClients()) };
+        // All clients of the stand-alone mode are one device: it may have as many sessions as there are connections.
+        return isAnonymous ? limits with { SessionsPerDeviceMaximum = limits.ConnectionsMaximum } : limits;
     }
 
     /// <summary>Lets go of everything in order: no new work, clients told and read out, what is owed handed over.</summary>
@@ -117,9 +121,9 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             Log.Stopping(_logger, _broker.Connections);
         }
-        foreach (var listener in _tcp)
+        if (_broker.HandOverTo is null)
         {
-            await listener.DisposeAsync();
+            await StopListening();
         }
         if (_internal is not null)
         {
@@ -131,6 +135,12 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
         _broker.Stop();
         await Farewell();
+        // Until here whoever still comes is sent to the other server.
+        await StopListening();
+        if (_epoll is not null)
+        {
+            await _epoll.DisposeAsync();
+        }
         if (_webSockets is not null)
         {
             await _webSockets.Stop();
@@ -165,6 +175,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
     private async Task Listen(
         BrokerOptions options, BrokerSettings settings, ServerCertificate? certificate, BridgeLimits limits, ILoggerFactory logging)
     {
+        _epoll = options.UseEpoll ? new EpollLoop(_broker, logging.CreateLogger<EpollLoop>()) : null;
         var port = ListenTcp(options.Bind, options.Port, null);
         var tls = options.TlsPort is { } tlsPort ? ListenTcp(options.Bind, tlsPort, certificate) : (int?)null;
         List<HttpListening> webSockets = [];
@@ -199,7 +210,10 @@ public sealed partial class BrokerHost : IAsyncDisposable
     {
         try
         {
-            var listener = new TcpListenerLoop(_broker, new IPEndPoint(address, port), certificate?.Context);
+            var endPoint = new IPEndPoint(address, port);
+            IClientListener listener = _epoll is not null && certificate is null
+                ? new EpollListener(_epoll, endPoint)
+                : new TcpListenerLoop(_broker, endPoint, certificate?.Context);
             _tcp.Add(listener);
             return listener.EndPoint.Port;
         }
@@ -236,6 +250,15 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             throw new StartException($"the data folder {folder} cannot be made: {e.Message.TrimEnd('.')}", e);
         }
+    }
+
+    private async Task StopListening()
+    {
+        foreach (var listener in _tcp)
+        {
+            await listener.DisposeAsync();
+        }
+        _tcp.Clear();
     }
 
     private string? WhyNotServing() => Volatile.Read(ref _stopping) != 0

@@ -51,6 +51,7 @@ public sealed record BrokerLimits
     /// <summary>Sessions of one device with several connections.</summary>
     public int SessionsPerDeviceMaximum { get; init; } = 1_000;
 
+    /// <summary>A broker process lowers it to what its limit of open files leaves. (Transport/OpenFiles.cs)</summary>
     public int ConnectionsMaximum { get; init; } = 200_000;
 
     public int RetainedMessagesPerHubMaximum { get; init; } = 100_000;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using IotHub.Broker.Transport;
 
 namespace IotHub.Broker;
 
@@ -20,6 +21,8 @@ public sealed record BrokerOptions
           --cert FILE           the server's certificate (PEM), then those between it and its root
           --key FILE            its private key (PEM); default: in the certificate's file
           --internal-port N     HTTP for the functions: messages, changes, /health
+          --transport NAME      of plain TCP: epoll (an own loop; default on Linux) or sockets (the framework's; default elsewhere)
+          --hand-over-to SERVER at its end the broker sends its clients (MQTT 5) there: HOST:PORT, or several separated by spaces
           --data DIR            folder for the broker's data (made; sessions and retained messages live in memory so far)
           --standalone          no registry and no queues: everyone may connect and do everything
           --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
@@ -39,7 +42,13 @@ public sealed record BrokerOptions
     public string? CertificateFile { get; init; }
     public string? KeyFile { get; init; }
     public int? InternalPort { get; init; }
+
+    /// <summary>Plain TCP over the own loop, not the framework's sockets. (decision D4b)</summary>
+    public bool UseEpoll { get; init; } = EpollLoop.IsSupported;
     public string? DataFolder { get; init; }
+
+    /// <summary>Server Reference for the clients of a broker that stops; null for none.</summary>
+    public string? HandOverTo { get; init; }
     public bool Standalone { get; init; }
 
     /// <summary>Seconds between figures under $SYS; 0 for none.</summary>
@@ -67,6 +76,8 @@ public sealed record BrokerOptions
                 "--cert" => options with { CertificateFile = Value() },
                 "--key" => options with { KeyFile = Value() },
                 "--internal-port" => options with { InternalPort = PortNumber(name, Value()) },
+                "--transport" => options with { UseEpoll = IsEpoll(Value()) },
+                "--hand-over-to" => options with { HandOverTo = Servers(Value()) },
                 "--data" => options with { DataFolder = Value() },
                 "--standalone" => options with { Standalone = true },
                 "--sys-interval" => options with { SysIntervalSeconds = Seconds(name, Value()) },
@@ -114,6 +125,25 @@ public sealed record BrokerOptions
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400
             ? seconds
             : throw new StartException($"{name}: \"{text}\" is not a number of seconds (0 to 86400)");
+
+    private static string Servers(string text)
+    {
+        const int lengthMaximum = 1_000;
+        return text.Length <= lengthMaximum && Array.TrueForAll(text.Split(' '), IsServer) ? text
+            : throw new StartException($"--hand-over-to: \"{text}\" is not HOST:PORT, or several of them separated by one space");
+
+        static bool IsServer(string server) => server.LastIndexOf(':') is > 0 and var colon
+            && int.TryParse(server[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            && port is > 0 and <= IPEndPoint.MaxPort && server.All(c => char.IsAscii(c) && !char.IsControl(c));
+    }
+
+    private static bool IsEpoll(string text) => text switch
+    {
+        "sockets" => false,
+        "epoll" when EpollLoop.IsSupported => true,
+        "epoll" => throw new StartException("--transport: epoll needs Linux on x64 or arm64; sockets serves everywhere"),
+        _ => throw new StartException($"--transport: \"{text}\" is neither epoll nor sockets"),
+    };
 
     private static LogLevel Level(string text) =>
         Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level) && Enum.IsDefined(level) && !int.TryParse(text, out _)

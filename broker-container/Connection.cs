@@ -36,6 +36,9 @@ public sealed partial class Connection
     private long _closingSince;
     private bool _isFinished;
 
+    /// <summary>Since the last <see cref="TakePacketCount"/>; the CONNECT is the first.</summary>
+    private int _packetsReceived = 1;
+
     public Connection(MqttBroker broker, Channel channel)
     {
         _broker = broker;
@@ -90,6 +93,14 @@ public sealed partial class Connection
         {
             Hold();
         }
+    }
+
+    /// <summary>Packets sent and received since the last call. Under the lane.</summary>
+    public long TakePacketCount()
+    {
+        var packets = (long)_packetsReceived + Outbox.Packets;
+        (_packetsReceived, Outbox.Packets) = (0, 0);
+        return packets;
     }
 
     /// <summary>Bytes from the client. Completes at once except while the CONNECT is being checked.</summary>
@@ -165,6 +176,7 @@ public sealed partial class Connection
     {
         _lastPacketAt = Lane!.Now;
         Lane.Counters.PacketsReceived++;
+        _packetsReceived++;
         try
         {
             Handle(frame);
@@ -178,12 +190,15 @@ public sealed partial class Connection
     /// <summary>The client broke the protocol: an event for its owner, a reason for itself (5.0), and the end. [MQTT-4.13.1-1]</summary>
     private void Fail(MqttException problem, byte firstByte, int remainingLength, string? eventText)
     {
-        var text = eventText ?? (problem.Reason == ReasonCode.ProtocolError && !Enum.IsDefined((PacketType)(firstByte >> 4))
-            ? $"unknown MQTT message type: {firstByte >> 4}" : "failed to unpack message body");
+        var text = eventText ?? problem.EventText ?? "failed to unpack message body";
         var session = Session!;
         End(problem.Reason, publishWill: true, problem.Message);
-        session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
+        RaiseAbout(session, text, firstByte, remainingLength);
     }
+
+    /// <summary>An event about a packet of the client, with the packet's header.</summary>
+    private void RaiseAbout(Session session, string text, byte firstByte, int remainingLength) => session.Hub.Raise(
+        HubEvents.OfDevice(session.Key.DeviceId, text, _broker.Time, PacketText.Of(firstByte, remainingLength)));
 
     /// <summary>Ends the connection from our side: DISCONNECT with a reason (5.0 only), then a close once it is out. Under the lane.</summary>
     /// <param name="reason">Null to close without a word.</param>
@@ -196,7 +211,7 @@ public sealed partial class Connection
         }
         if (reason is { } code && IsV5)
         {
-            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize));
+            Send(ServerPackets.Disconnect(code, text ?? ReasonText.Of(code), MaximumPacketSize, OtherServer(code)));
         }
         BeginClosing();
         var session = Session!;
@@ -209,6 +224,7 @@ public sealed partial class Connection
     {
         Phase = ConnectionPhase.Closing;
         _closingSince = Lane?.Now ?? 0;
+        Lane?.LookAt(DueAt);
         AcceptedAt = _broker.Time.GetTimestamp();
         _inbound.Clear();
     }
@@ -229,10 +245,15 @@ public sealed partial class Connection
     {
         if (Phase == ConnectionPhase.Connected)
         {
+            var cutOff = WhatWasCutOff();
             BeginClosing();
             var session = Session!;
             Session = null;
             session.Hub.Detach(session, publishWill: true);
+            if (cutOff is not null)
+            {
+                session.Hub.Raise(HubEvents.OfDevice(session.Key.DeviceId, cutOff, _broker.Time));
+            }
         }
         Phase = ConnectionPhase.Closed;
         _inbound.Clear();
@@ -240,13 +261,17 @@ public sealed partial class Connection
         Lane?.Connections.Remove(this);
     }
 
-    /// <summary>Silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
-    public bool IsOverdue(long now) => Phase switch
+    /// <summary>A client that is gone in the middle of a packet; null when it had finished its last one.</summary>
+    private string? WhatWasCutOff() => _inbound.Length == 0 ? null
+        : FrameReader.PeekSize(_inbound.Span) == 0 ? "cannot read MQTT header" : "failed to unpack message body";
+
+    /// <summary>Later than this it is silent for longer than its keep-alive allows, or closing without an end. Under the lane.</summary>
+    public long DueAt => Phase switch
     {
         // [MQTT-3.1.2-22]: one and a half times the keep-alive.
-        ConnectionPhase.Connected => _keepAliveMs > 0 && now - _lastPacketAt > _keepAliveMs * 3 / 2,
-        ConnectionPhase.Closing => now - _closingSince > _broker.Limits.CloseTimeoutMs,
-        _ => false,
+        ConnectionPhase.Connected when _keepAliveMs > 0 => _lastPacketAt + (_keepAliveMs * 3 / 2),
+        ConnectionPhase.Closing => _closingSince + _broker.Limits.CloseTimeoutMs,
+        _ => long.MaxValue,
     };
 
     public void EndOverdue()

@@ -27,6 +27,10 @@ public sealed partial class Connection
             default:
                 break;
         }
+        if (_broker.ClosedBecause is { } closed)
+        {
+            return Refuse(closed);
+        }
         Phase = ConnectionPhase.Authenticating;
         return Connect.AuthenticationMethod is null
             ? await OpenAndGoOn().ConfigureAwait(false)
@@ -117,9 +121,10 @@ public sealed partial class Connection
         var password = Connect.Password is { } bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
         var attempt = new ConnectAttempt(
             Connect.Level, Connect.ClientId, Connect.UserName, password, Connect.CleanStart, Channel.ClientCertificate,
-            Channel.IsEncrypted, Channel.RemoteAddress, PacketText.Of(0x10, Connect.RemainingLength))
+            Channel.IsEncrypted, Channel.RemoteAddress, Connect.RemainingLength)
         {
             ProvenName = _provenName,
+            ClientChain = Channel.ClientChain,
         };
         for (var tries = 0; tries < AuthenticationTries; tries++)
         {
@@ -133,12 +138,20 @@ public sealed partial class Connection
                 return !Refuse(refused.Reason) && false;
             }
             var accepted = (ConnectVerdict.Accepted)verdict;
+            if (accepted.Provisioned is { } provisioned)
+            {
+                _broker.Raise(accepted.HubId, provisioned);
+            }
             if (CheckWill(accepted.Rights.Plan) is { } unwanted)
             {
                 return !Refuse(unwanted) && false;
             }
             if (OpenSession(accepted) is { } opened)
             {
+                foreach (var happened in opened ? accepted.Events : [])
+                {
+                    _broker.Raise(accepted.HubId, happened);
+                }
                 return opened;
             }
         }
@@ -190,9 +203,16 @@ public sealed partial class Connection
             {
                 return false;
             }
+            if (_broker.ClosedBecause is { } closed)
+            {
+                // Here as well: whoever is let in behind the broker's farewell would be overlooked.
+                return !Refuse(closed) && false;
+            }
             var clientId = accepted.ClientId.Length > 0 ? accepted.ClientId : $"auto-{Guid.NewGuid():N}";
             var properties = IsV5 ? ConnAckProperties(accepted.Rights, clientId) : null;
-            if ((uint)ServerPackets.ConnAck(Connect.Level, false, ReasonCode.Success, properties).Length > MaximumPacketSize)
+            // A session that was there changes a bit of it, not its size.
+            var connAck = ServerPackets.ConnAck(Connect.Level, false, ReasonCode.Success, properties);
+            if ((uint)connAck.Length > MaximumPacketSize)
             {
                 // Before a session is touched: a client that cannot take its CONNACK cannot be served. [MQTT-3.1.2-24]
                 return !Refuse(ReasonCode.PacketTooLarge) && false;
@@ -202,7 +222,9 @@ public sealed partial class Connection
             {
                 return !Refuse(ReasonCode.QuotaExceeded) && false;
             }
-            BecomeConnected(lane, opened.Session, opened.WasPresent, properties);
+            BecomeConnected(
+                lane, opened.Session,
+                opened.WasPresent ? ServerPackets.ConnAck(Connect.Level, true, ReasonCode.Success, properties) : connAck);
             return true;
         }
         finally
@@ -211,7 +233,7 @@ public sealed partial class Connection
         }
     }
 
-    private void BecomeConnected(Lane lane, Session session, bool wasPresent, PropertyWriter? properties)
+    private void BecomeConnected(Lane lane, Session session, byte[] connAck)
     {
         _broker.NoLongerWaiting(this);
         Lane = lane;
@@ -221,9 +243,10 @@ public sealed partial class Connection
         _lastPacketAt = lane.Now;
         SendWindow = Math.Min(Connect.ReceiveMaximum, _broker.Limits.InFlightMaximum);
         _keepAliveMs = KeepAlive() * 1000L;
+        lane.LookAt(DueAt);
         var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
         _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
-        Send(ServerPackets.ConnAck(Connect.Level, wasPresent, ReasonCode.Success, properties));
+        Send(connAck);
         var now = _broker.Time.GetUtcNow();
         _broker.Outbound.Activity(session.Hub.Id, new ActivityReport(session.Key.DeviceId, true, now));
         session.Hub.Resume(session);
@@ -275,6 +298,8 @@ public sealed partial class Connection
         return properties;
     }
 
+    private string? OtherServer(ReasonCode reason) => reason == ReasonCode.UseAnotherServer ? _broker.HandOverTo : null;
+
     /// <summary>Says no before a session exists, and closes. Always true: what still comes in is dropped until the client is gone.</summary>
     private bool Refuse(ReasonCode reason, string? text = null)
     {
@@ -287,7 +312,7 @@ public sealed partial class Connection
             Channel.FinishSending();
             return true;
         }
-        var packet = IsV5 ? ServerPackets.RefusingConnAck(reason, text ?? ReasonText.Of(reason), MaximumPacketSize)
+        var packet = IsV5 ? ServerPackets.RefusingConnAck(reason, text ?? ReasonText.Of(reason), MaximumPacketSize, OtherServer(reason))
             : ServerPackets.ConnAck(level, false, reason, null);
         if ((uint)packet.Length > MaximumPacketSize || Channel.Send(packet, packet.Length, Channel.FinishSending))
         {

@@ -1,4 +1,3 @@
-using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
@@ -60,8 +59,10 @@ public sealed partial class Connection
                 MqttException.Protocol($"{frame.Type} from a client");
                 break;
             default:
-                MqttException.Malformed($"packet type {(int)frame.Type}");
-                break;
+                throw new MqttException(ReasonCode.MalformedPacket, $"packet type {(int)frame.Type}")
+                {
+                    EventText = $"unknown MQTT message type: {(int)frame.Type}",
+                };
         }
     }
 
@@ -82,8 +83,14 @@ public sealed partial class Connection
             AcknowledgePublish(publish, ReasonCode.Success);
             return;
         }
-        if (BreaksPlan(publish, frame) || IsDenied(publish, topic, frame) || HasWrongPayloadFormat(publish))
+        var isTwin = topic.IsTwin && _broker.Twins is not null;
+        if (BreaksPlan(publish, frame) || (!isTwin && IsDenied(publish, topic, frame)) || HasWrongPayloadFormat(publish))
         {
+            return;
+        }
+        if (isTwin)
+        {
+            HandleTwin(publish, topic, frame);
             return;
         }
         PublishTo(session, publish, topic, frame);
@@ -124,10 +131,9 @@ public sealed partial class Connection
             End(null, publishWill: true);
             return;
         }
-        if (publish.Qos == 2 && result != PublishResult.QuotaExceeded)
+        if (result != PublishResult.QuotaExceeded)
         {
-            (session.IncomingQos2 ??= []).Add(publish.PacketId);
-            _openQos2++;
+            OpenIfQos2(publish);
         }
         if (result == PublishResult.AwaitsStorage)
         {
@@ -140,6 +146,16 @@ public sealed partial class Connection
             PublishResult.NoMatchingSubscribers => ReasonCode.NoMatchingSubscribers,
             _ => ReasonCode.Success,
         });
+    }
+
+    /// <summary>From here on a repeat of a QoS 2 publish is known, until it is released. [MQTT-4.3.3-10]</summary>
+    private void OpenIfQos2(in Publish publish)
+    {
+        if (publish.Qos == 2)
+        {
+            (Session!.IncomingQos2 ??= []).Add(publish.PacketId);
+            _openQos2++;
+        }
     }
 
     private static PacketType AckOf(in Publish publish) => publish.Qos == 1 ? PacketType.PubAck : PacketType.PubRec;
@@ -168,7 +184,10 @@ public sealed partial class Connection
             if (publish.TopicAlias == 0 || _aliases?[publish.TopicAlias] is not { } known)
             {
                 throw new MqttException(
-                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]");
+                    IsV5 ? ReasonCode.ProtocolError : ReasonCode.TopicNameInvalid, "an empty topic without a known alias [MQTT-3.3.2-1]")
+                {
+                    EventText = "empty topics are not authorized",
+                };
             }
             Session!.Hub.Refresh(known);
             return known;
@@ -201,8 +220,7 @@ public sealed partial class Connection
         End(isRetain ? ReasonCode.RetainNotSupported : ReasonCode.QosNotSupported, publishWill: true);
         var text = isRetain ? "service level: publishing retained messages is forbidden on a shared hub"
             : "service level: publishing QoS 2 messages is forbidden on a shared hub";
-        session.Hub.Raise(HubEvents.OfDevice(
-            session.Key.DeviceId, text, _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        RaiseAbout(session, text, frame.FirstByte, frame.Body.Length);
         return true;
     }
 
@@ -220,8 +238,7 @@ public sealed partial class Connection
             (_allowedTopic, _allowedBy) = (topic, rights);
             return false;
         }
-        Session.Hub.Raise(HubEvents.OfDevice(
-            Session.Key.DeviceId, $"unauthorized topic {topic.Text}", _broker.Time, PacketText.Of(frame.FirstByte, frame.Body.Length)));
+        RaiseAbout(Session, $"unauthorized topic {topic.Text}", frame.FirstByte, frame.Body.Length);
         if (publish.Qos > 0)
         {
             AcknowledgePublish(publish, IsV5 ? ReasonCode.NotAuthorized : ReasonCode.Success);
@@ -254,16 +271,15 @@ public sealed partial class Connection
     private void HandleSubscribe(Subscribe subscribe, in Frame frame)
     {
         var session = Session!;
-        var packetText = PacketText.Of(frame.FirstByte, frame.Body.Length);
         var codes = new byte[subscribe.Entries.Count];
-        var retainedDue = new List<Subscription>();
+        List<Subscription>? retainedDue = null;
         for (var i = 0; i < codes.Length; i++)
         {
-            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, packetText);
+            var (code, due) = session.Hub.Subscribe(session, subscribe.Entries[i], subscribe.SubscriptionId, frame.Body.Length);
             codes[i] = IsV5 || code < ReasonCode.UnspecifiedError ? (byte)code : (byte)ReasonCode.UnspecifiedError;
-            if (due is not null)
+            if (due is not null && session.Hub.Retained.Count > 0)
             {
-                retainedDue.Add(due);
+                (retainedDue ??= []).Add(due);
             }
         }
         var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
@@ -272,7 +288,7 @@ public sealed partial class Connection
         {
             return;
         }
-        foreach (var subscription in retainedDue)
+        foreach (var subscription in retainedDue ?? [])
         {
             session.Hub.SendRetained(subscription);
         }
@@ -342,15 +358,21 @@ public sealed partial class Connection
             lane.Enter();
             try
             {
-                _isStored = true;
-                if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
-                {
-                    connection._acks!.Release(_ticket, connection.Acknowledge);
-                }
+                Release();
             }
             finally
             {
                 lane.Leave();
+            }
+        }
+
+        /// <summary>The same, under the lane.</summary>
+        public void Release()
+        {
+            _isStored = true;
+            if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
+            {
+                connection._acks!.Release(_ticket, connection.Acknowledge);
             }
         }
     }

@@ -49,6 +49,18 @@ public sealed partial class Connection
         return true;
     }
 
+    /// <summary>Does a PUBLISH of these parts stay within what the client takes? Without the help of a topic alias.</summary>
+    public bool Takes(in MessageLengths lengths, byte qos, int subscriptionId)
+    {
+        if (MaximumPacketSize == uint.MaxValue)
+        {
+            return true;
+        }
+        var head = new PublishHead(
+            (byte)(qos << 1), (ushort)(qos == 0 ? 0 : 1), lengths.Expires ? 1 : null, subscriptionId == 0 ? null : [subscriptionId]);
+        return (uint)PublishWriter.Size(head, lengths.Topic, lengths.Properties, lengths.Payload, IsV5).Total <= MaximumPacketSize;
+    }
+
     private bool TryWrite(in PublishHead head, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload)
     {
         var size = PublishWriter.Size(head, topic.Length, properties.Length, payload.Length, IsV5);

@@ -11,7 +11,7 @@ namespace IotHub.Broker;
 /// The MQTT broker: hubs spread over lanes, connections that find their hub by authentication, and what the rest of the system may ask
 /// (<see cref="IBrokerControl"/>). Knows no socket and no storage.
 /// </summary>
-public sealed class MqttBroker : IBrokerControl
+public sealed class MqttBroker : IBrokerControl, IActivityCounts
 {
     /// <summary>Shards of a store, unless it was created with another number (decision D5).</summary>
     public const int DefaultLanes = 16;
@@ -22,6 +22,7 @@ public sealed class MqttBroker : IBrokerControl
     private readonly HashSet<Connection> _waiting = [];
     private readonly Lock _waitingGate = new();
     private int _connections;
+    private volatile bool _isStopping;
 
     public MqttBroker(BrokerLimits limits, IAuthenticator authenticator, IOutboundBridge outbound, TimeProvider time, int lanes = DefaultLanes)
     {
@@ -38,6 +39,16 @@ public sealed class MqttBroker : IBrokerControl
     /// <summary>The method of several steps that clients may ask for in CONNECT; null for none.</summary>
     public IEnhancedAuthentication? EnhancedAuthentication { get; init; }
     public TimeProvider Time { get; }
+
+    /// <summary>The server that clients are sent to when this one stops; null for none.</summary>
+    public string? HandOverTo { get; init; }
+
+    /// <summary>Nobody is let in any more; why is what they are told instead.</summary>
+    internal ReasonCode? ClosedBecause => !_isStopping ? null
+        : HandOverTo is null ? ReasonCode.ServerUnavailable : ReasonCode.UseAnotherServer;
+
+    /// <summary>Who carries out what devices ask of their twins; null where there are none, and their topics are like any other.</summary>
+    public ITwinRequests? Twins { get; init; }
 
     /// <summary>The broker publishes figures under $SYS: clients may read, not write there. [MQTT-4.7.2-1]</summary>
     public bool OwnsSys { get; set; }
@@ -142,16 +153,18 @@ public sealed class MqttBroker : IBrokerControl
         }
     }
 
-    /// <summary>Tells all clients that the server stops, and closes them. [MQTT-3.14.4-1]</summary>
+    /// <summary>Tells all clients that the server stops, or which other one to use, and closes them. [MQTT-3.14.4-1]</summary>
     public void Stop()
     {
+        _isStopping = true;
+        var reason = HandOverTo is null ? ReasonCode.ServerShuttingDown : ReasonCode.UseAnotherServer;
         foreach (var lane in _lanes)
         {
             Do(lane, () =>
             {
                 foreach (var connection in lane.Connections.ToList())
                 {
-                    connection.End(ReasonCode.ServerShuttingDown, publishWill: true);
+                    connection.End(reason, publishWill: true);
                 }
             });
         }
@@ -194,6 +207,25 @@ public sealed class MqttBroker : IBrokerControl
         var devices = new HashSet<Guid>();
         DoIfKnown(hubId, hub => devices.UnionWith(hub.Sessions.Values.Where(s => s.Connection is not null).Select(s => s.Key.DeviceId)));
         return devices;
+    }
+
+    public IReadOnlyList<HubActivity> TakeCounts()
+    {
+        var taken = new List<HubActivity>();
+        foreach (var lane in _lanes)
+        {
+            Do(lane, () =>
+            {
+                foreach (var hub in lane.Hubs.Values)
+                {
+                    if (hub.TakeCounts() is { } counts)
+                    {
+                        taken.Add(new HubActivity(hub.Id, counts));
+                    }
+                }
+            });
+        }
+        return taken;
     }
 
     /// <summary>Publishes a text of the broker's own on a hub, QoS 0.</summary>

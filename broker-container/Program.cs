@@ -13,6 +13,10 @@ if (args is [ScramCommand.Name, ..])
 {
     return ScramCommand.Run(args[1..], Console.In, Console.Out, Console.Error);
 }
+if (args is [RepairCommand.Name, ..])
+{
+    return RepairCommand.Run(args[1..], Console.Out, Console.Error);
+}
 BrokerOptions options;
 try
 {

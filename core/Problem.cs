@@ -45,6 +45,10 @@ public abstract record Problem
     /// <param name="Precondition"><c>unknown_precondition</c>, <c>resource_still_in_use</c> or <c>attribute_must_be_set</c>.</param>
     public sealed record PreconditionFailed(string Precondition, string Help) : Problem;
 
+    /// <summary>Too many failures lately.</summary>
+    /// <param name="ResetSeconds">When to try again.</param>
+    public sealed record TooManyRequests(string Help, int Quota, int WindowSeconds, int ResetSeconds) : Problem;
+
     /// <summary>The region does not have the service.</summary>
     public sealed record UnknownService : Problem;
 

@@ -9,14 +9,22 @@ using IotHub.Core.Storage.Tables;
 using IotHub.Functions.Events;
 using IotHub.Functions.Hosting;
 using IotHub.Functions.Networks;
+using IotHub.Functions.Outgoing;
 using IotHub.Functions.Routes.Delivery;
 using IotHub.Functions.Routes.Delivery.Sinks;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
 /// <summary>What the app is made of. The only place that names drivers.</summary>
 public static class Composition
 {
+    /// <summary>Queues that functions put something on.</summary>
+    private static readonly string[] QueuesWrittenTo =
+        [StorageNames.DeliveriesQueue, StorageNames.IngressQueue, StorageNames.TwinPushesQueue];
+
+    private static readonly string[] PayloadContainers = [StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer];
+
     /// <summary>The storage account of the settings.</summary>
     public static void AddAzureStorage(this IServiceCollection services, StorageAccount account)
     {
@@ -29,14 +37,16 @@ public static class Composition
             tables, provider.GetRequiredService<IChangeFeed>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IChangeFeed>(provider => new TableChangeFeed(tables, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IApiKeys>(new TableApiKeys(tables));
+        services.AddSingleton<ITwins>(new TableTwins(tables));
+        services.AddSingleton<IMetrics>(new TableMetrics(tables));
         services.AddSingleton<IEventLog>(new TableEventLog(tables));
         services.AddSingleton<IFailureEpisodes>(new TableFailureEpisodes(tables));
         services.AddSingleton<IObjectStore>(new BlobObjectStore(blobs));
-        foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
+        foreach (var container in PayloadContainers)
         {
             services.AddKeyedSingleton<IPayloads>(container, new AzurePayloads(blobs, container));
         }
-        foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue })
+        foreach (var queue in QueuesWrittenTo)
         {
             services.AddKeyedSingleton<IMessageQueue>(queue, new AzureQueue(queues, queue));
         }
@@ -49,15 +59,17 @@ public static class Composition
         services.AddSingleton<IRegistry, MemoryRegistry>();
         services.AddSingleton<IChangeFeed, MemoryChangeFeed>();
         services.AddSingleton<IApiKeys, MemoryApiKeys>();
+        services.AddSingleton<ITwins, MemoryTwins>();
+        services.AddSingleton<IMetrics, MemoryMetrics>();
         services.AddSingleton<IEventLog, MemoryEventLog>();
         services.AddSingleton<IFailureEpisodes, MemoryFailureEpisodes>();
         services.AddSingleton<IObjectStore, MemoryObjectStore>();
-        foreach (var container in new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer })
+        foreach (var container in PayloadContainers)
         {
             services.AddKeyedSingleton<IPayloads>(
                 container, (provider, _) => new MemoryPayloads(provider.GetRequiredService<TimeProvider>()));
         }
-        foreach (var queue in new[] { StorageNames.DeliveriesQueue, StorageNames.IngressQueue })
+        foreach (var queue in QueuesWrittenTo)
         {
             services.AddKeyedSingleton<IMessageQueue>(queue, (provider, _) => new MemoryQueue(provider.GetRequiredService<TimeProvider>()));
         }
@@ -75,10 +87,26 @@ public static class Composition
         services.AddSingleton<Ingest>();
     }
 
-    public static void AddDelivery(this IServiceCollection services)
+    public static void AddOutgoing(this IServiceCollection services)
     {
         services.AddSingleton(provider => new AddressPolicy(provider.GetRequiredService<FunctionsSettings>().RouteAllowedNetworks));
         services.AddSingleton(provider => new GuardedConnector(provider.GetRequiredService<AddressPolicy>()));
+    }
+
+    public static void AddTwins(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new TwinEditing(
+            provider.GetRequiredService<ITwins>(),
+            provider.GetRequiredService<IRegistry>(),
+            provider.GetRequiredKeyedService<IMessageQueue>(StorageNames.TwinPushesQueue),
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<TwinFunctions>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<PushFunction>(
+            provider, provider.GetRequiredKeyedService<IMessageQueue>(StorageNames.TwinPushesQueue)));
+    }
+
+    public static void AddDelivery(this IServiceCollection services)
+    {
         services.AddSingleton<RestSink>();
         services.AddSingleton<ObjectStoreSink>();
         services.AddSingleton(provider => new DeliveryPolicy
@@ -95,6 +123,8 @@ public static class Composition
     public static void AddEvents(this IServiceCollection services)
     {
         services.AddSingleton<RecordEventsFunction>();
+        services.AddSingleton<EventFunctions>();
+        services.AddSingleton<Belongings>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<TrimFunctions>(
             provider, provider.GetRequiredKeyedService<IPayloads>(StorageNames.PayloadsContainer)));
     }

@@ -1,7 +1,9 @@
 using IotHub.Core.Messages;
 using IotHub.Functions.Events;
 using IotHub.Functions.Hosting;
+using IotHub.Functions.Metrics;
 using IotHub.Functions.Routes.Delivery;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
@@ -20,6 +22,14 @@ public static class FunctionList
             services.GetRequiredService<DeliverFunction>().Run(message, cancel)),
         new QueueFunction("RecordEvents", StorageNames.EventsQueue, (services, message, cancel) =>
             services.GetRequiredService<RecordEventsFunction>().Run(message, cancel)),
+        new QueueFunction("PushTwins", StorageNames.TwinPushesQueue, (services, message, cancel) =>
+            services.GetRequiredService<PushFunction>().Run(message, cancel)),
+        new QueueFunction("RecordMetrics", StorageNames.MetricsQueue, (services, message, cancel) =>
+            services.GetRequiredService<RecordMetricsFunction>().Run(message, cancel)),
+        new TimerFunction("RollUpMetrics", "0 3 * * * *", (services, cancel) =>
+            services.GetRequiredService<RollUpFunction>().Run(cancel)),
+        new TimerFunction("TrimMetrics", "0 22 3 * * *", (services, cancel) =>
+            services.GetRequiredService<RollUpFunction>().Trim(cancel)),
         new TimerFunction("TrimChanges", "0 7 * * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
         new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>

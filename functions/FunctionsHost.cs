@@ -34,7 +34,9 @@ public static class FunctionsHost
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<Invocations>();
         builder.Services.AddIngest();
+        builder.Services.AddOutgoing();
         builder.Services.AddDelivery();
+        builder.Services.AddTwins();
         builder.Services.AddEvents();
         builder.Services.AddManagementApi();
         storage(builder.Services);

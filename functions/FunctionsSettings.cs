@@ -39,6 +39,9 @@ public sealed record FunctionsSettings
     /// <summary>Event topics <c>prefix/severity/source/id</c> instead of <c>prefix/source/id/severity</c>.</summary>
     public bool EventsSeverityFirst { get; init; }
 
+    /// <summary>How long hub events are kept for reading.</summary>
+    public TimeSpan EventsKept { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>How long a route's target is waited for; what is older then goes to the dead letters.</summary>
     public TimeSpan RouteGiveUpAfter { get; init; } = TimeSpan.FromHours(24);
 
@@ -66,6 +69,7 @@ public sealed record FunctionsSettings
             RestEndpoint = read.Optional("IOTHUB_REST_ENDPOINT") ?? "localhost/ingest/rest",
             SigfoxEndpoint = read.Optional("IOTHUB_SIGFOX_ENDPOINT") ?? "localhost/ingest/sigfox",
             EventsSeverityFirst = read.OneOf("IOTHUB_EVENTS_LAYOUT", "source-first", "severity-first") == "severity-first",
+            EventsKept = read.Days("IOTHUB_EVENTS_KEPT_DAYS", 7),
             RouteGiveUpAfter = read.Hours("IOTHUB_ROUTE_GIVE_UP_HOURS", 24),
             RouteAllowedNetworks = read.Networks("IOTHUB_ROUTE_ALLOWED_NETWORKS"),
         };
@@ -96,6 +100,13 @@ public sealed record FunctionsSettings
                 : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var hours) && hours <= 24 * 7
                     ? TimeSpan.FromHours(hours)
                     : throw new SettingsException($"{name} is not a number of hours up to 168");
+
+        public TimeSpan Days(string name, int preset) =>
+            Optional(name) is not { } text
+                ? TimeSpan.FromDays(preset)
+                : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var days) && days is >= 1 and <= 3_660
+                    ? TimeSpan.FromDays(days)
+                    : throw new SettingsException($"{name} is not a number of days from 1 to 3660");
 
         public int Port(string name) =>
             int.TryParse(Required(name, "the port to listen on"), NumberStyles.None, CultureInfo.InvariantCulture, out var port)

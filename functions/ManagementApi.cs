@@ -3,9 +3,13 @@ using IotHub.Core.Security;
 using IotHub.Core.Storage;
 using IotHub.Functions.Api;
 using IotHub.Functions.Devices;
+using IotHub.Functions.Events;
 using IotHub.Functions.Hubs;
+using IotHub.Functions.Keys;
+using IotHub.Functions.Metrics;
 using IotHub.Functions.Networks;
 using IotHub.Functions.Routes;
+using IotHub.Functions.Twins;
 
 namespace IotHub.Functions;
 
@@ -20,19 +24,27 @@ internal static class ManagementApi
             provider.GetRequiredService<IRegistry>(),
             provider.GetRequiredService<BrokerClient>(),
             provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<FailedLogins>();
+        services.AddKeys();
         services.AddHubs();
         services.AddDevices();
         services.AddNetworks();
         services.AddRoutes();
+        services.AddHubMetrics();
     }
 
     public static void MapManagementApi(this IEndpointRouteBuilder app)
     {
         var api = new ApiRoutes(app);
+        api.MapKeys();
         api.MapHubs();
         api.MapDevices();
         api.MapNetworks();
         api.MapRoutes();
+        api.MapTwins();
+        api.MapMetrics();
+        api.MapEvents();
+        api.Describe();
         api.Rest();
     }
 }

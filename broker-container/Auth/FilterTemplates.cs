@@ -18,6 +18,11 @@ internal static class FilterTemplates
 
     public static bool Uses(MessageFilters filters) => Uses(filters.Publish) || Uses(filters.Subscribe);
 
+    /// <summary>Entries that cannot be read.</summary>
+    public static IEnumerable<string> Unreadable(MessageFilters filters, Hub hub, Device device) =>
+        filters.Publish.Topics.Concat(filters.Subscribe.Topics).Distinct(StringComparer.Ordinal)
+            .Where(entry => entry.Contains("{{", StringComparison.Ordinal) && !TryFill(entry, hub, device, out _));
+
     private static bool Uses(MessageFilterRule rule) => rule.Topics.Any(topic => topic.Contains("{{", StringComparison.Ordinal));
 
     private static MessageFilterRule Fill(MessageFilterRule rule, Hub hub, Device device)

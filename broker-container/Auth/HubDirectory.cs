@@ -1,14 +1,18 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using IotHub.Broker.Bridge;
 using IotHub.Core.Domain;
+using IotHub.Core.Security;
 using IotHub.Core.Storage;
 
 namespace IotHub.Broker.Auth;
 
 /// <summary>A hub as the broker needs it: without keys and certificates, with its routes.</summary>
 /// <param name="AuthorityHash">Tells one certificate authority from the next.</param>
-public sealed record HubEntry(Hub Hub, string AuthorityHash, IReadOnlyList<RouteSubscription> Routes);
+/// <param name="Authority">The customer's own authority; null where it is the generated one, whose certificates are known one by one.</param>
+public sealed record HubEntry(
+    Hub Hub, string AuthorityHash, IReadOnlyList<RouteSubscription> Routes, X509Certificate2? Authority = null);
 
 /// <summary>
 /// The broker's memory of the registry: hubs with their routes, and devices. What it remembers is at most as old as the change feed, and
@@ -62,11 +66,47 @@ public sealed class HubDirectory
     public Device? RecallDevice(Guid deviceId) => _devices.Recall(deviceId);
 
     /// <summary>Whose certificate is it? Asked of the registry each time: a certificate is not a key of this memory.</summary>
-    public async Task<Device?> DeviceByCertificate(string fingerprint, CancellationToken cancel)
+    public Task<Device?> DeviceByCertificate(string fingerprint, CancellationToken cancel) =>
+        Ask(token => _registry.FindDeviceByCertificate(fingerprint, token), cancel);
+
+    /// <summary>Which hub has this authority of a customer? Asked of the registry each time.</summary>
+    public async Task<Guid?> HubByAuthority(string fingerprint, CancellationToken cancel) =>
+        (await Ask(token => _registry.FindHubByAuthority(fingerprint, token), cancel))?.Value.Id;
+
+    /// <summary>Which device of the hub has this name? Asked of the registry each time.</summary>
+    public async Task<Guid?> DeviceByName(Guid hubId, string name, CancellationToken cancel) =>
+        (await Ask(token => _registry.FindDeviceByName(hubId, name, token), cancel))?.Id;
+
+    /// <summary>Makes a device for a client whose certificate is under the hub's authority.</summary>
+    /// <returns>False when another one of this name was faster; null when the hub takes no more.</returns>
+    public Task<bool?> Provision(Device device, CancellationToken cancel) => Ask<bool?>(async token =>
+    {
+        if (await _registry.GetHub(device.HubId, token) is not { } hub
+            || !hub.Value.EnableDeviceAutoProvisioning || hub.Value.DeviceCount >= Quotas.DevicesOfHub)
+        {
+            return null;
+        }
+        try
+        {
+            await _registry.CreateDevice(device, token);
+            return true;
+        }
+        catch (AlreadyExistsException)
+        {
+            return false;
+        }
+        catch (MissingException)
+        {
+            return null;
+        }
+    }, cancel);
+
+    /// <summary>Asks the registry, which may take so long and no longer to answer.</summary>
+    private async Task<T> Ask<T>(Func<CancellationToken, Task<T>> ask, CancellationToken cancel)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         patience.CancelAfter(_limits.RegistryTimeout);
-        return await _registry.FindDeviceByCertificate(fingerprint, patience.Token).WaitAsync(patience.Token);
+        return await ask(patience.Token).WaitAsync(patience.Token);
     }
 
     /// <summary>Are these very readings still the newest? Takes no lock.</summary>
@@ -99,9 +139,7 @@ public sealed class HubDirectory
         }
         // A hub that is not remembered has no connections, but it may have sessions.
         _hubs.Forget(hubId);
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(_limits.RegistryTimeout);
-        var found = await _registry.GetHub(hubId, patience.Token).WaitAsync(patience.Token);
+        var found = await Ask(token => _registry.GetHub(hubId, token), cancel);
         if (found is null || found.Value.Deleting)
         {
             _live.HubIsGone(hubId);
@@ -155,6 +193,7 @@ public sealed class HubDirectory
         routes.Sort((a, b) => a.RouteId.CompareTo(b.RouteId));
         var hub = found.Value;
         var authority = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(hub.CaCertificatePem)));
-        return new HubEntry(hub with { CaCertificatePem = "", SealedCaKey = null }, authority, routes);
+        var own = hub.CustomCaFingerprint.Length > 0 ? Certificates.TryRead(hub.CaCertificatePem) : null;
+        return new HubEntry(hub with { CaCertificatePem = "", SealedCaKey = null }, authority, routes, own);
     }
 }

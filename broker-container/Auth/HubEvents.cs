@@ -7,6 +7,9 @@ namespace IotHub.Broker.Auth;
 public static class EventTexts
 {
     public const string InvalidDeviceCertificate = "invalid device certificate";
+    public const string CommonNameEmpty = "certificate common name cannot be empty";
+    public const string CouldNotIdentify = "could not identify device";
+    public const string AutoProvisioned = "device was auto-provisioned";
     public const string MutualTlsRequired = "mutual TLS authentication is required";
     public const string HubNotReady = "hub is not ready";
     public const string HubDeleted = "hub is deleted";
@@ -26,21 +29,29 @@ public static class HubEvents
     public static HubEvent OfHub(Guid hubId, string text, TimeProvider clock, string? packet = null) =>
         Of(EventSource.Hub, hubId, text, clock, packet);
 
+    /// <summary>About a device that could not be determined.</summary>
+    public static HubEvent OfUnknownDevice(string text, TimeProvider clock, string? packet = null) =>
+        Of(EventSource.Device, Guid.Empty, text, clock, packet) with { ObjectId = "unknown" };
+
+    public static HubEvent Provisioned(Device device, string sourceAddress, TimeProvider clock) =>
+        Of(EventSource.Device, device.Id, EventTexts.AutoProvisioned, clock, null) with
+        {
+            Severity = "info",
+            ObjectName = device.Name,
+            SourceAddress = sourceAddress,
+        };
+
     /// <summary>Severity warning, about a hub or a device.</summary>
     public static HubEvent Warning(EventSource source, Guid id, string text, TimeProvider clock) =>
         Of(source, id, text, clock, null) with { Severity = "warning" };
 
-    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet)
+    private static HubEvent Of(EventSource source, Guid id, string text, TimeProvider clock, string? packet) => new()
     {
-        var now = clock.GetUtcNow();
-        return new HubEvent
-        {
-            Time = now.AddTicks(-(now.Ticks % TimeSpan.TicksPerSecond)),
-            Severity = "error",
-            ObjectType = source == EventSource.Hub ? "hub" : "device",
-            ObjectId = id.ToString(),
-            Message = text,
-            Packet = packet,
-        };
-    }
+        Time = clock.GetUtcNow().DownTo(TimeSpan.FromSeconds(1)),
+        Severity = "error",
+        ObjectType = source == EventSource.Hub ? "hub" : "device",
+        ObjectId = id.ToString(),
+        Message = text,
+        Packet = packet,
+    };
 }

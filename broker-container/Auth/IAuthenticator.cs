@@ -8,7 +8,7 @@ namespace IotHub.Broker.Auth;
 /// <summary>What a client shows before anything of a session is looked at.</summary>
 /// <param name="ProtocolLevel">3 (MQTT 3.1), 4 (3.1.1) or 5.</param>
 /// <param name="ClientCertificate">The certificate of a mutual TLS handshake, else null.</param>
-/// <param name="PacketText">Header of the CONNECT for events, for example <c>CONNECT: dup: false qos: 0 retain: false rLength: 12</c>.</param>
+/// <param name="RemainingLength">Of the CONNECT.</param>
 public sealed record ConnectAttempt(
     byte ProtocolLevel,
     string ClientId,
@@ -18,8 +18,14 @@ public sealed record ConnectAttempt(
     X509Certificate2? ClientCertificate,
     bool IsEncrypted,
     IPEndPoint? RemoteAddress,
-    string PacketText)
+    int RemainingLength)
 {
+    /// <summary>Header of the CONNECT for events, for example <c>CONNECT: dup: false qos: 0 retain: false rLength: 12</c>.</summary>
+    public string PacketText => Protocol.PacketText.Of((byte)PacketType.Connect << 4, RemainingLength);
+
+    /// <summary>The other certificates that the client sent in the handshake: intermediates and, where needed, the authority itself.</summary>
+    public IReadOnlyList<X509Certificate2> ClientChain { get; init; } = [];
+
     /// <summary>The name that the client has proven by enhanced authentication, else null.</summary>
     public string? ProvenName { get; init; }
 }
@@ -42,6 +48,12 @@ public abstract record ConnectVerdict
         /// the verdict: authenticate again. Without it a change that is carried out between verdict and session would miss the session.
         /// </summary>
         public Func<bool>? StillStands { get; init; }
+
+        /// <summary>The device was made for this client: raised on the hub whatever becomes of the session.</summary>
+        public HubEvent? Provisioned { get; init; }
+
+        /// <summary>Raised on the hub once the session is open.</summary>
+        public IReadOnlyList<HubEvent> Events { get; init; } = [];
     }
 
     /// <param name="HubId">The hub on which <paramref name="Event"/> is raised; null when it could not be found.</param>

@@ -1,6 +1,7 @@
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Protocol;
 using IotHub.Core.Domain;
+using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Auth;
 
@@ -83,6 +84,13 @@ public sealed class LiveChanges(TimeProvider clock, bool severityFirst)
         if (hub is not null && !SameRights(before, now))
         {
             Control.RightsChanged(now.HubId, now.Id, RightsOf(hub, now));
+            if (!Same(before.Filters.Publish, now.Filters.Publish) || !Same(before.Filters.Subscribe, now.Filters.Subscribe))
+            {
+                foreach (var warning in TemplateWarnings(hub, now, clock))
+                {
+                    Control.Raise(now.HubId, warning);
+                }
+            }
         }
         if (now.Status != DeviceStatus.Enabled)
         {
@@ -136,6 +144,13 @@ public sealed class LiveChanges(TimeProvider clock, bool severityFirst)
         var plan = PlanRules.Of(hub.Hub.Plan);
         return new Rights(FilterTemplates.Fill(device.Filters, hub.Hub, device), plan, MayConnectTwice(hub, device));
     }
+
+    /// <summary>One warning for each entry of the device's filters whose template cannot be read.</summary>
+    internal static IReadOnlyList<HubEvent> TemplateWarnings(HubEntry hub, Device device, TimeProvider clock) =>
+        FilterTemplates.Uses(device.Filters)
+            ? [.. FilterTemplates.Unreadable(device.Filters, hub.Hub, device).Select(entry =>
+                HubEvents.Warning(EventSource.Device, device.Id, $"cannot read the template in message filter {entry}", clock))]
+            : [];
 
     /// <summary>Several connections are a matter of dedicated plans.</summary>
     internal static bool MayConnectTwice(HubEntry hub, Device device) =>

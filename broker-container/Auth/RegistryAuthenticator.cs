@@ -69,6 +69,10 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
     {
         var named = await NamedDevice(attempt, reader, cancel);
         var certified = attempt.ClientCertificate is { } certificate ? await CertifiedDevice(certificate, named, reader, cancel) : null;
+        if (certified is null && await AuthorityOf(attempt, named, reader, cancel) is { } owner)
+        {
+            return await DecideByChain(attempt, owner.Hub, owner.IsUnder, named, reader, cancel);
+        }
         if ((certified ?? named) is not { } device)
         {
             return Unknown;
@@ -91,8 +95,7 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
     {
         if (hub.Hub.StatusAt(_clock.GetUtcNow()) != HubStatus.Ready)
         {
-            var notReady = HubEvents.OfHub(device.HubId, EventTexts.HubNotReady, _clock, attempt.PacketText);
-            return new ConnectVerdict.Refused(ReasonCode.ServerUnavailable, device.HubId, notReady);
+            return NotReady(attempt, hub);
         }
         if (device.Status != DeviceStatus.Enabled)
         {
@@ -107,8 +110,14 @@ public sealed partial class RegistryAuthenticator : IAuthenticator
         return new ConnectVerdict.Accepted(device.HubId, device.Id, clientId, rights)
         {
             StillStands = () => _directory.StillHolds(hub, device),
+            Events = LiveChanges.TemplateWarnings(hub, device, _clock),
         };
     }
+
+    private ConnectVerdict.Refused NotReady(ConnectAttempt attempt, HubEntry hub) => new(
+        ReasonCode.ServerUnavailable,
+        hub.Hub.Id,
+        HubEvents.OfHub(hub.Hub.Id, EventTexts.HubNotReady, _clock, attempt.PacketText));
 
     /// <summary>The device that the client id names, else the one that the user name names. The password says nothing.</summary>
     private static async Task<Device?> NamedDevice(ConnectAttempt attempt, Reader reader, CancellationToken cancel) =>

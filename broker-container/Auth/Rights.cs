@@ -36,9 +36,10 @@ public sealed class Rights
     /// Accept: the filter must be contained in a listed one. Reject: refused when it is contained in a listed one; a broader one is
     /// granted, and <see cref="MayReceive"/> keeps the listed topics out.
     /// </summary>
-    public bool MaySubscribe(string filter) => Filters.Subscribe.Policy == MessageFilterPolicy.Accept
-        ? Filters.Subscribe.Topics.Any(listed => TopicFilter.Contains(listed, filter))
-        : !Filters.Subscribe.Topics.Any(listed => TopicFilter.Contains(listed, filter));
+    public bool MaySubscribe(string filter) => Filters.Subscribe.AllowsEverything
+        || Lists(Filters.Subscribe, filter) == (Filters.Subscribe.Policy == MessageFilterPolicy.Accept);
+
+    private static bool Lists(MessageFilterRule rule, string filter) => rule.Topics.Any(listed => TopicFilter.Contains(listed, filter));
 
     private static bool Allows(MessageFilterRule rule, string topic) => rule.Policy == MessageFilterPolicy.Accept
         ? rule.Topics.Any(listed => TopicFilter.Matches(listed, topic))

@@ -8,6 +8,24 @@ internal sealed class BackOff(TimeSpan first, TimeSpan longest, TimeProvider clo
     /// <summary>Failures so far.</summary>
     public int Failures { get; private set; }
 
+    /// <summary>Tries until it works, and tells of each failure before it waits.</summary>
+    public async Task Until(Func<Task> attempt, Action<Exception> failed, CancellationToken cancel)
+    {
+        while (true)
+        {
+            try
+            {
+                await attempt();
+                return;
+            }
+            catch (Exception e) when (!cancel.IsCancellationRequested)
+            {
+                failed(e);
+            }
+            await Wait(cancel);
+        }
+    }
+
     public async Task Wait(CancellationToken cancel)
     {
         Failures++;

@@ -60,6 +60,27 @@ public sealed record BridgeLimits
     /// <summary>How long events and activity are gathered before they go out together.</summary>
     public TimeSpan EventsInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Twin requests that are carried out at the same time; those of one device never are.</summary>
+    public int TwinWorkers { get; init; } = 16;
+
+    /// <summary>Twin requests waiting for one worker; one more is answered with an error.</summary>
+    public int WaitingTwinRequestsPerWorker { get; init; } = 64;
+
+    /// <summary>Of those, requests of one device: it cannot take the places of the others.</summary>
+    public int WaitingTwinRequestsPerDevice { get; init; } = 16;
+
+    /// <summary>And of one hub.</summary>
+    public int WaitingTwinRequestsPerHub { get; init; } = 256;
+
+    /// <summary>Payload bytes of waiting twin requests.</summary>
+    public long WaitingTwinBytes { get; init; } = 32L * 1024 * 1024;
+
+    /// <summary>How often the broker says that it runs; after four times that without a word its devices count as gone.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Devices in one envelope of metrics, about 65 bytes each.</summary>
+    public int MetricsDevicesPerEnvelope { get; init; } = 600;
+
     /// <summary>First and longest wait between two tries while storage is down.</summary>
     public TimeSpan FirstBackOff { get; init; } = TimeSpan.FromMilliseconds(100);
 

@@ -7,7 +7,8 @@ namespace IotHub.Broker.Bridge;
 /// Hub events and device activity on their way to the events queue, gathered for half a second. They are a record, not a promise: while
 /// storage is down the newest activity of each device and the newest events are kept, and what had to go is counted.
 /// </summary>
-internal sealed partial class EventSender(IMessageQueue queue, TimeProvider clock, BridgeLimits limits, ILogger logger)
+internal sealed partial class EventSender(
+    IMessageQueue queue, TimeProvider clock, BridgeLimits limits, ILogger logger, Guid? brokerRun = null)
 {
     private const int ActivityBytes = 160;
     private const int EnvelopeOverhead = 256;
@@ -156,7 +157,7 @@ internal sealed partial class EventSender(IMessageQueue queue, TimeProvider cloc
 
         EventsEnvelope Cut()
         {
-            var envelope = new EventsEnvelope { HubId = hubId, Activity = activity, Events = events };
+            var envelope = new EventsEnvelope { HubId = hubId, BrokerRun = brokerRun, Activity = activity, Events = events };
             (activity, events, size) = ([], [], EnvelopeOverhead);
             return envelope;
         }
@@ -177,25 +178,18 @@ internal sealed partial class EventSender(IMessageQueue queue, TimeProvider cloc
     private async Task Send(byte[] body, CancellationToken cancel)
     {
         var backOff = new BackOff(limits.FirstBackOff, limits.LongestBackOff, clock);
-        while (true)
+        await backOff.Until(() => queue.Send(body, TimeSpan.Zero, cancel), Failed, cancel);
+        if (backOff.Failures > 0 && Interlocked.Exchange(ref _failing, 0) == 1)
         {
-            try
+            Log.Works(logger);
+        }
+
+        void Failed(Exception e)
+        {
+            if (Interlocked.Exchange(ref _failing, 1) == 0)
             {
-                await queue.Send(body, TimeSpan.Zero, cancel);
-                if (backOff.Failures > 0 && Interlocked.Exchange(ref _failing, 0) == 1)
-                {
-                    Log.Works(logger);
-                }
-                return;
+                Log.Fails(logger, e.Message, limits.BufferedEvents, limits.BufferedActivity);
             }
-            catch (Exception e) when (!cancel.IsCancellationRequested)
-            {
-                if (Interlocked.Exchange(ref _failing, 1) == 0)
-                {
-                    Log.Fails(logger, e.Message, limits.BufferedEvents, limits.BufferedActivity);
-                }
-            }
-            await backOff.Wait(cancel);
         }
     }
 

@@ -21,10 +21,10 @@ public sealed partial class OutboundBridge : IOutboundBridge, IDisposable
 
     public OutboundBridge(
         IMessageQueue deliveries, IMessageQueue events, IPayloads payloads, TimeProvider clock, BridgeLimits limits,
-        ILogger<OutboundBridge> logger)
+        ILogger<OutboundBridge> logger, Guid? brokerRun = null)
     {
         _deliveries = new DeliverySender(new EnvelopeQueue(deliveries, payloads), clock, limits, logger);
-        _events = new EventSender(events, clock, limits, logger);
+        _events = new EventSender(events, clock, limits, logger, brokerRun);
         _clock = clock;
         _limits = limits;
         _logger = logger;

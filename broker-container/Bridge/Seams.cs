@@ -1,5 +1,8 @@
+using System.Text;
+using System.Text.Json.Nodes;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
+using IotHub.Broker.Topics;
 using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Bridge;
@@ -50,6 +53,9 @@ public interface IBrokerControl
     /// <summary>Tells the hub's settings and routes; called before the first client or message of a hub, and after each change.</summary>
     void Configure(Guid hubId, HubSettings settings);
 
+    /// <summary>Publishes a hub event and hands it on to be recorded.</summary>
+    void Raise(Guid hubId, HubEvent happened);
+
     /// <summary>Devices of a hub that are connected now.</summary>
     IReadOnlyCollection<Guid> ConnectedDevices(Guid hubId);
 }
@@ -58,3 +64,37 @@ public interface IBrokerControl
 public sealed record HubSettings(string? EventsTopicPrefix, bool SeverityFirst, IReadOnlyList<RouteSubscription> Routes);
 
 public enum IngestOutcome { Accepted, Duplicate, BufferFull, TopicInvalid }
+
+/// <summary>A device's request to its own twin.</summary>
+public sealed record TwinRequest(Guid HubId, Guid DeviceId, string Document, TwinMethod Method, byte[] Payload);
+
+/// <param name="Payload">JSON, as published.</param>
+public readonly record struct TwinAnswer(bool IsSuccess, byte[] Payload)
+{
+    public static TwinAnswer Error(string text) => Error(new JsonObject { ["error"] = text });
+
+    public static TwinAnswer Error(JsonObject payload) => new(false, Encoding.UTF8.GetBytes(payload.ToJsonString()));
+}
+
+/// <summary>Carries out requests to twins. The stand-alone mode has none.</summary>
+public interface ITwinRequests
+{
+    int MaximumPayloadBytes { get; }
+
+    /// <summary>
+    /// Called under the hub's lane, does not block. Requests of one device are carried out in their order.
+    /// <paramref name="answered"/> is called exactly once, from another thread.
+    /// </summary>
+    /// <returns>False when too much waits: <paramref name="answered"/> will not be called.</returns>
+    bool Offer(TwinRequest request, Action<TwinAnswer> answered);
+}
+
+/// <summary>What the devices of one hub did: packets sent and received by each that was connected.</summary>
+public sealed record HubActivity(Guid HubId, IReadOnlyDictionary<Guid, long> Packets);
+
+/// <summary>Counts what devices do.</summary>
+public interface IActivityCounts
+{
+    /// <summary>Since the last call; hubs without a connected device are left out. From any thread.</summary>
+    IReadOnlyList<HubActivity> TakeCounts();
+}

@@ -12,13 +12,19 @@ public sealed partial class StorageBridge : IDisposable
     private readonly StorageAccount _account;
     private readonly LiveChanges _live;
     private readonly IngressQueueParts _ingress;
+    private readonly MetricsSender _metrics;
+    private readonly TableRegistry _registry;
+    private readonly Guid _run = Guid.NewGuid();
     private readonly BridgeLimits _limits;
     private readonly TimeProvider _clock;
     private readonly ILoggerFactory _logging;
     private readonly ILogger<StorageBridge> _logger;
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stopCounting = new();
+    private readonly CancellationTokenSource _giveUpCounting = new();
     private InboundBridge? _inbound;
     private Task _reading = Task.CompletedTask;
+    private Task _counting = Task.CompletedTask;
 
     private StorageBridge(StorageAccount account, bool severityFirst, BridgeLimits limits, TimeProvider clock, ILoggerFactory logging)
     {
@@ -31,12 +37,19 @@ public sealed partial class StorageBridge : IDisposable
         var payloads = new AzurePayloads(account.Blobs(), StorageNames.PayloadsContainer);
         var changes = new TableChangeFeed(tables, clock);
         _live = new LiveChanges(clock, severityFirst);
-        Directory = new HubDirectory(new TableRegistry(tables, changes, clock), _live, clock, limits);
+        var registry = new TableRegistry(tables, changes, clock);
+        _registry = registry;
+        Directory = new HubDirectory(registry, _live, clock, limits);
+        var editing = new TwinEditing(
+            new TableTwins(tables), registry, new AzureQueue(queues, StorageNames.TwinPushesQueue), clock);
+        Twins = new TwinDesk(editing, Directory, limits, logging.CreateLogger<TwinDesk>());
         Feed = new ChangeFeed(changes, Directory, clock, limits, logging.CreateLogger<ChangeFeed>());
         Authenticator = new RegistryAuthenticator(Directory, clock, limits, logging.CreateLogger<RegistryAuthenticator>());
         Outbound = new OutboundBridge(
             new AzureQueue(queues, StorageNames.DeliveriesQueue), new AzureQueue(queues, StorageNames.EventsQueue), payloads, clock, limits,
-            logging.CreateLogger<OutboundBridge>());
+            logging.CreateLogger<OutboundBridge>(), _run);
+        _metrics = new MetricsSender(
+            new AzureQueue(queues, StorageNames.MetricsQueue), clock, limits, logging.CreateLogger<MetricsSender>());
         _ingress = new IngressQueueParts(
             new AzureQueue(queues, StorageNames.IngressQueue), new AzureQueue(queues, IngressReader.PoisonQueue), payloads);
     }
@@ -45,6 +58,7 @@ public sealed partial class StorageBridge : IDisposable
     public ChangeFeed Feed { get; }
     public RegistryAuthenticator Authenticator { get; }
     public OutboundBridge Outbound { get; }
+    public TwinDesk Twins { get; }
 
     public InboundBridge Inbound => _inbound ?? throw new InvalidOperationException("not started");
 
@@ -60,7 +74,7 @@ public sealed partial class StorageBridge : IDisposable
     }
 
     /// <summary>Joins the broker and begins. Storage that does not answer is waited for: clients are put off meanwhile.</summary>
-    public async Task Start(IBrokerControl control, CancellationToken cancel)
+    public async Task Start(IBrokerControl control, IActivityCounts counts, CancellationToken cancel)
     {
         _live.Attach(control, Directory);
         _inbound = new InboundBridge(Directory, control, _clock, _logging.CreateLogger<InboundBridge>());
@@ -72,7 +86,9 @@ public sealed partial class StorageBridge : IDisposable
         }
         await Feed.Poll(cancel);
         Outbound.Start();
-        _reading = Task.WhenAll(Feed.Run(_stop.Token), reader.Run(_stop.Token), CreateLater(_stop.Token));
+        _counting = _metrics.Run(counts, _stopCounting.Token, _giveUpCounting.Token);
+        _reading = Task.WhenAll(
+            Feed.Run(_stop.Token), reader.Run(_stop.Token), Twins.Run(_stop.Token), CreateLater(_stop.Token), SayThatWeRun(_stop.Token));
     }
 
     /// <summary>No more changes and no more messages from the queue. Before the broker stops.</summary>
@@ -83,11 +99,19 @@ public sealed partial class StorageBridge : IDisposable
     }
 
     /// <summary>Hands over what the broker left. After the broker stopped.</summary>
-    public Task StopSending() => Outbound.Stop();
+    public async Task StopSending()
+    {
+        await _stopCounting.CancelAsync();
+        await Outbound.Stop();
+        _giveUpCounting.CancelAfter(_limits.DrainTime);
+        await _counting;
+    }
 
     public void Dispose()
     {
         Outbound.Dispose();
+        _stopCounting.Dispose();
+        _giveUpCounting.Dispose();
         _stop.Dispose();
     }
 
@@ -139,12 +163,39 @@ public sealed partial class StorageBridge : IDisposable
         }
     }
 
+    /// <summary>Under one name, as there is one broker: a new run ends the one before, whatever became of it.</summary>
+    private async Task SayThatWeRun(CancellationToken cancel)
+    {
+        try
+        {
+            while (true)
+            {
+                try
+                {
+                    await _registry.RecordBroker("broker", _run, cancel);
+                }
+                catch (RegistryUnavailableException e)
+                {
+                    Log.NotHeard(_logger, e.Message);
+                }
+                await Task.Delay(_limits.HeartbeatInterval, _clock, cancel);
+            }
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // Stopping.
+        }
+    }
+
     private sealed record IngressQueueParts(AzureQueue Ingress, AzureQueue Poison, AzurePayloads Payloads);
 
     private static partial class Log
     {
         [LoggerMessage(1, LogLevel.Warning, "Storage does not answer yet; clients are told to try later until it does")]
         public static partial void Waiting(ILogger logger);
+
+        [LoggerMessage(3, LogLevel.Debug, "The broker could not say that it runs: {Reason}")]
+        public static partial void NotHeard(ILogger logger, string reason);
 
         [LoggerMessage(2, LogLevel.Debug, "Tables, queues and containers could not be made sure of: {Reason}")]
         public static partial void NotCreated(ILogger logger, string reason);

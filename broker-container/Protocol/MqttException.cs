@@ -10,6 +10,13 @@ public sealed class MqttException(ReasonCode reason, string detail) : Exception(
 {
     public ReasonCode Reason { get; } = reason;
 
+    /// <summary>What the hub's event says, where the reference has a text for just this; null for "failed to unpack message body".</summary>
+    public string? EventText { get; init; }
+
+    [DoesNotReturn]
+    public static void InvalidQos(ReasonCode reason, int qos, string detail) =>
+        throw new MqttException(reason, detail) { EventText = $"invalid MQTT QoS value: {qos}" };
+
     [DoesNotReturn]
     public static void Malformed(string detail) => throw new MqttException(ReasonCode.MalformedPacket, detail);
 

@@ -11,6 +11,7 @@ public static class ReasonText
         ReasonCode.NotAuthorized => "the message filters or the plan do not allow it",
         ReasonCode.ServerUnavailable => "the server cannot check the client right now; try again later",
         ReasonCode.ServerBusy => "too many connection attempts; try again later",
+        ReasonCode.UseAnotherServer => "the server stops: use the other one",
         ReasonCode.ServerShuttingDown => "the server stops",
         ReasonCode.BadAuthenticationMethod => "the authentication method is not known here",
         ReasonCode.KeepAliveTimeout => "no packet came within one and a half times the keep alive",

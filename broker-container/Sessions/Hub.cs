@@ -114,7 +114,10 @@ public sealed partial class Hub(Lane lane, Guid id)
         }
         else
         {
-            _versions[BucketOf(Encoding.UTF8.GetBytes(topicFilter))]++;
+            var slash = topicFilter.IndexOf('/');
+            var level = slash < 0 ? topicFilter : topicFilter.AsSpan(0, slash);
+            Span<byte> utf8 = level.Length <= 128 ? stackalloc byte[3 * 128] : new byte[3 * level.Length];
+            _versions[BucketOf(utf8[..Encoding.UTF8.GetBytes(level, utf8)])]++;
         }
     }
 

@@ -36,6 +36,10 @@ public sealed partial class Hub
     /// <param name="stored">Called when the message is stored for the routes; only with <see cref="PublishResult.AwaitsStorage"/>.</param>
     public PublishResult Publish(in PublishedMessage message, Action? stored)
     {
+        if (IsOfTwins(message.Topic))
+        {
+            return PublishResult.NoMatchingSubscribers;
+        }
         if ((message.Retain && !HasRoomForRetained(message)) || (Lane.RefusesWork && MustBeKept(message)))
         {
             return PublishResult.QuotaExceeded;
@@ -67,7 +71,7 @@ public sealed partial class Hub
     public IngestOutcome Ingest(DeviceMessage message, Guid? exceptRoute, Action stored)
     {
         var topic = Resolve(Encoding.UTF8.GetBytes(message.Topic));
-        if (topic is null)
+        if (topic is null || IsOfTwins(topic))
         {
             return IngestOutcome.TopicInvalid;
         }
@@ -100,7 +104,7 @@ public sealed partial class Hub
     /// <summary>Publishes a text of the hub's own, QoS 0: an event, or a figure under $SYS.</summary>
     public void PublishText(string topicText, byte[] payload, bool retain = false)
     {
-        if (Resolve(Encoding.UTF8.GetBytes(topicText)) is { } topic)
+        if (Resolve(Encoding.UTF8.GetBytes(topicText)) is { } topic && !IsOfTwins(topic))
         {
             if (topic.Routes.Length > 0)
             {
@@ -115,6 +119,9 @@ public sealed partial class Hub
             Deliver(message);
         }
     }
+
+    /// <summary>Under that tree only the broker speaks, and only to who asked: wills, networks and events have no say there.</summary>
+    private bool IsOfTwins(TopicEntry topic) => topic.IsTwin && Broker.Twins is not null;
 
     private static PublishedMessage Unqualified(TopicEntry topic, ReadOnlySpan<byte> payload, bool retain) => new()
     {
@@ -187,7 +194,7 @@ public sealed partial class Hub
 
     private int DeliverToOneOf(in PublishedMessage message, SharedGroup group)
     {
-        if (group.Choose(message.Qos, message.Topic.Text, Limits) is not { } member)
+        if (group.Choose(message.Qos, message.Topic.Text, MessageLengths.Of(message), Limits) is not { } member)
         {
             return 0;
         }

@@ -85,6 +85,7 @@ public sealed partial class Hub
     public void Detach(Session session, bool publishWill)
     {
         var connection = session.Connection!;
+        Count(session.Key.DeviceId, connection);
         session.Connection = null;
         CollectionsMarshal.GetValueRefOrNullRef(_devices, session.Key.DeviceId).Connections--;
         if (session.HasResend)

@@ -12,7 +12,8 @@ public sealed partial class Hub
 {
     /// <summary>Grants or refuses one filter; retained messages follow through <see cref="SendRetained"/> after the SUBACK.</summary>
     /// <returns>The code for SUBACK, and the subscription when retained messages are due for it.</returns>
-    public (ReasonCode Code, Subscription? RetainedDue) Subscribe(Session session, in SubscribeEntry entry, int subscriptionId, string packetText)
+    public (ReasonCode Code, Subscription? RetainedDue) Subscribe(
+        Session session, in SubscribeEntry entry, int subscriptionId, int remainingLength)
     {
         var shared = SharedFilter.IsShared(entry.Filter) ? SharedFilter.Parse(entry.Filter) : null;
         var topicFilter = shared?.TopicFilter ?? entry.Filter;
@@ -25,16 +26,17 @@ public sealed partial class Hub
         {
             throw new MqttException(ReasonCode.ProtocolError, "No Local on a shared subscription [MQTT-3.8.3-4]");
         }
-        if (!session.Rights.MaySubscribe(topicFilter))
+        // Only answers to the session's own requests come from there.
+        var isOfTwins = topicFilter.StartsWith(TwinTopic.Tree, StringComparison.Ordinal) && Broker.Twins is not null;
+        if (!isOfTwins && !session.Rights.MaySubscribe(topicFilter))
         {
-            Raise(HubEvents.OfDevice(session.Key.DeviceId, $"unauthorized topic {topicFilter}", Broker.Time, packetText));
+            RaiseAboutSubscribe(session, $"unauthorized topic {topicFilter}", remainingLength);
             return (ReasonCode.NotAuthorized, null);
         }
         var options = entry.Options;
         if (session.Rights.Plan.Qos0SubscribeOnly && options.Qos > 0)
         {
-            Raise(HubEvents.OfDevice(
-                session.Key.DeviceId, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", Broker.Time, packetText));
+            RaiseAboutSubscribe(session, "service level: subscribing with QoS 1-2 is forbidden on a shared hub", remainingLength);
             if (!session.Connection!.IsV5)
             {
                 return (ReasonCode.NotAuthorized, null);
@@ -53,13 +55,16 @@ public sealed partial class Hub
         subscription.Id = subscriptionId;
         if (isNew)
         {
-            session.Subscriptions.Add(entry.Filter, subscription);
+            session.Subscriptions.Add(subscription);
             _tree.Add(subscription);
         }
         Touch(topicFilter);
         var retainedDue = shared is null && (options.RetainHandling == 0 || (options.RetainHandling == 1 && isNew));
         return ((ReasonCode)options.Qos, retainedDue ? subscription : null);
     }
+
+    private void RaiseAboutSubscribe(Session session, string text, int remainingLength) => Raise(HubEvents.OfDevice(
+        session.Key.DeviceId, text, Broker.Time, PacketText.Of((byte)PacketType.Subscribe << 4, remainingLength)));
 
     public ReasonCode Unsubscribe(Session session, string filter)
     {
@@ -146,7 +151,8 @@ public sealed partial class Hub
     private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
     {
         var message = queued.Message;
-        if (!message.HasExpired(Lane.Now) && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), Limits) is { } member)
+        if (!message.HasExpired(Lane.Now)
+            && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), MessageLengths.Of(message), Limits) is { } member)
         {
             var qos = Math.Min(message.Qos, member.Options.Qos);
             Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });

@@ -16,6 +16,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
     private readonly Stack<List<Connection>> _spareLists = new();
     private List<Connection> _dirty = new();
     private long _nextTimer = long.MaxValue;
+    private long _nextLook = long.MaxValue;
 
     public MqttBroker Broker { get; } = broker;
     public int Index { get; } = index;
@@ -99,15 +100,18 @@ public sealed partial class Lane(MqttBroker broker, int index)
     /// <summary>Something of this lane is due then; the timer step will look.</summary>
     public void WakeAt(long due) => _nextTimer = Math.Min(_nextTimer, due);
 
+    /// <summary>A connection of this lane may have to be ended then: until the earliest of them nobody is looked at.</summary>
+    public void LookAt(long due) => _nextLook = Math.Min(_nextLook, due);
+
     /// <summary>The timer step: keep-alive, closing connections that do not drain, wills and sessions that are due.</summary>
     public void Tick()
     {
         Enter();
         try
         {
-            foreach (var connection in Connections.Where(c => c.IsOverdue(Now)).ToList())
+            if (_nextLook < Now)
             {
-                connection.EndOverdue();
+                EndOverdue();
             }
             if (_nextTimer <= Now)
             {
@@ -121,6 +125,25 @@ public sealed partial class Lane(MqttBroker broker, int index)
         finally
         {
             Leave();
+        }
+    }
+
+    // A crowd of idle connections costs one look at each in half a keep-alive, not one at every tick.
+    private void EndOverdue()
+    {
+        _nextLook = long.MaxValue;
+        List<Connection> overdue = [];
+        foreach (var connection in Connections)
+        {
+            LookAt(connection.DueAt);
+            if (connection.DueAt < Now)
+            {
+                overdue.Add(connection);
+            }
+        }
+        foreach (var connection in overdue)
+        {
+            connection.EndOverdue();
         }
     }
 

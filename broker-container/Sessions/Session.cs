@@ -1,7 +1,6 @@
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions.Stored;
-using IotHub.Broker.Topics;
 
 namespace IotHub.Broker.Sessions;
 
@@ -24,7 +23,7 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     public SessionKey Key { get; } = key;
     public Rights Rights { get; set; } = rights;
     public Connection? Connection { get; set; }
-    public Dictionary<string, Subscription> Subscriptions { get; } = new(StringComparer.Ordinal);
+    public SubscriptionSet Subscriptions { get; } = new();
 
     /// <summary>Made on first use, as the two below: most sessions of a fleet never have anything open or waiting.</summary>
     public InFlight InFlight => _inFlight ??= new InFlight();

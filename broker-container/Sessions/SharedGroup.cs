@@ -16,9 +16,10 @@ public sealed class SharedGroup(string shareName, string topicFilter)
 
     /// <summary>
     /// The next member in turn that can take a message now; else, for QoS 1 and 2, one whose queue has room: rather one that is
-    /// connected than one that is away. Null when there is none: the message is nobody's.
+    /// connected than one that is away. One that is connected and takes no packets of this size is passed over. Null when there is
+    /// none: the message is nobody's.
     /// </summary>
-    public Subscription? Choose(byte qos, string topic, BrokerLimits limits)
+    public Subscription? Choose(byte qos, string topic, in MessageLengths lengths, BrokerLimits limits)
     {
         Subscription? waiting = null;
         var waitingIndex = 0;
@@ -28,7 +29,8 @@ public sealed class SharedGroup(string shareName, string topicFilter)
             var member = Members[index];
             var session = member.Session;
             var granted = Math.Min(qos, member.Options.Qos);
-            if (!session.Rights.Unfiltered && !session.Rights.MayReceive(topic))
+            if ((!session.Rights.Unfiltered && !session.Rights.MayReceive(topic))
+                || session.Connection?.Takes(lengths, granted, member.Id) == false)
             {
                 continue;
             }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using IotHub.Broker.Sessions;
 
 namespace IotHub.Broker.Topics;
@@ -20,7 +21,7 @@ public sealed class SubscriptionTree
         var node = Seek(subscription.TopicFilter);
         if (subscription.ShareName is null)
         {
-            node.Plain.Add(subscription);
+            node.Add(subscription);
         }
         else
         {
@@ -48,7 +49,7 @@ public sealed class SubscriptionTree
         SharedGroup? left = null;
         if (subscription.ShareName is null)
         {
-            node.Plain.Remove(subscription);
+            node.Remove(subscription);
         }
         else
         {
@@ -72,24 +73,26 @@ public sealed class SubscriptionTree
     {
         // [MQTT-4.7.2-1]: a filter that starts with a wildcard does not see topics that start with $.
         var hidden = topic.StartsWith('$');
-        var levels = topic.Split('/');
         _level.Clear();
         _level.Add(_root);
-        for (var i = 0; i < levels.Length && _level.Count > 0; i++)
+        var isFirst = true;
+        foreach (var range in topic.AsSpan().Split('/'))
         {
+            var level = topic.AsSpan()[range];
+            var wildcards = !isFirst || !hidden;
+            isFirst = false;
             _nextLevel.Clear();
             foreach (var node in _level)
             {
-                var wildcards = i > 0 || !hidden;
-                if (wildcards && node.Children.TryGetValue("#", out var rest))
+                if (wildcards && node.TryGetChild("#", out var rest))
                 {
                     Collect(rest, plain, groups);
                 }
-                if (wildcards && node.Children.TryGetValue("+", out var any))
+                if (wildcards && node.TryGetChild("+", out var any))
                 {
                     _nextLevel.Add(any);
                 }
-                if (node.Children.TryGetValue(levels[i], out var exact))
+                if (node.TryGetChild(level, out var exact))
                 {
                     _nextLevel.Add(exact);
                 }
@@ -101,7 +104,7 @@ public sealed class SubscriptionTree
         {
             Collect(node, plain, groups);
             // "sport/#" matches "sport" itself. [MQTT-4.7.1-2]
-            if (node.Children.TryGetValue("#", out var parent))
+            if (node.TryGetChild("#", out var parent))
             {
                 Collect(parent, plain, groups);
             }
@@ -110,35 +113,84 @@ public sealed class SubscriptionTree
 
     private static void Collect(Node node, List<Subscription> plain, List<SharedGroup> groups)
     {
-        plain.AddRange(node.Plain);
-        groups.AddRange(node.Groups);
+        node.CopyTo(plain);
+        if (node.HasGroups)
+        {
+            groups.AddRange(node.Groups);
+        }
     }
 
     private Node Seek(string filter)
     {
         var node = _root;
-        foreach (var level in filter.Split('/'))
+        foreach (var range in filter.AsSpan().Split('/'))
         {
-            if (!node.Children.TryGetValue(level, out var child))
+            var level = filter.AsSpan()[range];
+            if (!node.TryGetChild(level, out var child))
             {
                 child = new Node();
-                node.Children.Add(level, child);
+                node.Children.Add(level.ToString(), child);
             }
             node = child;
         }
         return node;
     }
 
-    /// <summary>Lists are made on first use: most nodes of a large tree carry one subscription or none.</summary>
+    /// <summary>Lists are made when they are needed: most nodes of a large tree carry one subscription or none.</summary>
     private sealed class Node
     {
         private Dictionary<string, Node>? _children;
-        private List<Subscription>? _plain;
+        private Subscription? _first;
+        private List<Subscription>? _more;
         private List<SharedGroup>? _groups;
 
         public Dictionary<string, Node> Children => _children ??= new Dictionary<string, Node>(StringComparer.Ordinal);
-        public List<Subscription> Plain => _plain ??= new List<Subscription>(1);
         public List<SharedGroup> Groups => _groups ??= new List<SharedGroup>(1);
-        public bool IsUnused => _children is not { Count: > 0 } && _plain is not { Count: > 0 } && _groups is not { Count: > 0 };
+        public bool HasGroups => _groups is { Count: > 0 };
+        public bool IsUnused => _children is not { Count: > 0 } && _first is null && !HasGroups;
+
+        public bool TryGetChild(ReadOnlySpan<char> level, [NotNullWhen(true)] out Node? child)
+        {
+            child = null;
+            return _children is not null && _children.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(level, out child);
+        }
+
+        public void Add(Subscription subscription)
+        {
+            if (_first is null)
+            {
+                _first = subscription;
+            }
+            else
+            {
+                (_more ??= []).Add(subscription);
+            }
+        }
+
+        public void Remove(Subscription subscription)
+        {
+            if (ReferenceEquals(_first, subscription))
+            {
+                _first = _more is { Count: > 0 } ? _more[^1] : null;
+                _more?.RemoveAt(_more.Count - 1);
+            }
+            else
+            {
+                _more?.Remove(subscription);
+            }
+            _more = _more is { Count: > 0 } ? _more : null;
+        }
+
+        public void CopyTo(List<Subscription> list)
+        {
+            if (_first is not null)
+            {
+                list.Add(_first);
+            }
+            if (_more is not null)
+            {
+                list.AddRange(_more);
+            }
+        }
     }
 }

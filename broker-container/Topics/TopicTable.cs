@@ -17,6 +17,9 @@ public sealed class TopicEntry(byte[] utf8, ulong hash)
     /// <summary>Under <c>$SYS/</c>, where the broker publishes its own figures if asked to.</summary>
     public bool IsSys { get; } = utf8.AsSpan().StartsWith("$SYS/"u8);
 
+    /// <summary>Under <c>$SCW/twins/</c>, where devices ask for their twin if the broker has twins.</summary>
+    public bool IsTwin { get; } = utf8.AsSpan().StartsWith("$SCW/twins/"u8);
+
     /// <summary>First level, as the subscription versions are kept by it.</summary>
     public int Bucket { get; init; }
 

@@ -7,10 +7,13 @@ namespace IotHub.Broker.Transport;
 public abstract class Channel
 {
     public required bool IsEncrypted { get; init; }
-    public IPEndPoint? RemoteAddress { get; init; }
+    public virtual IPEndPoint? RemoteAddress => null;
 
     /// <summary>Certificate that the client proved to hold in the TLS handshake; it is not yet checked against anything.</summary>
-    public X509Certificate2? ClientCertificate { get; init; }
+    public virtual X509Certificate2? ClientCertificate => null;
+
+    /// <summary>What else the client sent with its certificate, unchecked like it.</summary>
+    public virtual IReadOnlyList<X509Certificate2> ClientChain => [];
 
     /// <summary>
     /// Sends all bytes. Never throws: a broken connection counts as sent and shows itself in the read loop.

@@ -22,6 +22,9 @@ public sealed class Outbox(BufferPool pool)
     public bool IsHeld { get; private set; }
 
     public int PendingBytes { get; private set; }
+
+    /// <summary>Packets written since the connection was last asked; each is taken room for once.</summary>
+    public int Packets { get; set; }
     public byte[]? Sending { get; private set; }
     public int SendingBytes { get; private set; }
     public bool IsSending => Sending is not null;
@@ -43,6 +46,7 @@ public sealed class Outbox(BufferPool pool)
         }
         var span = _pending.AsSpan(PendingBytes, size);
         PendingBytes += size;
+        Packets++;
         return span;
     }
 

@@ -4,8 +4,8 @@ using System.Net.Sockets;
 namespace IotHub.Broker.Transport;
 
 /// <summary>
-/// Serves one client over plain TCP: a zero-byte wait, then as many non-blocking reads as there is data; sends go out at once from the
-/// publishing thread and only wait for the socket when its buffer is full.
+/// Serves one client over plain TCP where <see cref="EpollLoop"/> cannot: a zero-byte wait, then as many non-blocking reads as there is
+/// data; sends go out at once from the publishing thread and only wait for the socket when its buffer is full.
 /// </summary>
 public static class SocketTransport
 {
@@ -22,7 +22,7 @@ public static class SocketTransport
     {
         socket.NoDelay = true;
         socket.Blocking = false;
-        var channel = new SocketChannel(socket) { IsEncrypted = false, RemoteAddress = socket.RemoteEndPoint as IPEndPoint };
+        var channel = new SocketChannel(socket) { IsEncrypted = false };
         var connection = broker.Accept(channel);
         if (connection is null)
         {
@@ -86,6 +86,8 @@ public static class SocketTransport
     private sealed class SocketChannel(Socket socket) : Channel
     {
         private int _closed;
+
+        public override IPEndPoint? RemoteAddress { get; } = socket.RemoteEndPoint as IPEndPoint;
 
         public override bool Send(byte[] buffer, int count, Action done)
         {

@@ -12,14 +12,10 @@ public static class StreamTransport
 
     /// <summary>Runs until the client is gone. Does not throw for what a client or the network does.</summary>
     public static async Task Serve(
-        MqttBroker broker, Stream stream, bool isEncrypted, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate)
+        MqttBroker broker, Stream stream, bool isEncrypted, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate,
+        IReadOnlyList<X509Certificate2>? clientChain = null)
     {
-        var channel = new StreamChannel(stream)
-        {
-            IsEncrypted = isEncrypted,
-            RemoteAddress = remoteAddress,
-            ClientCertificate = clientCertificate,
-        };
+        var channel = new StreamChannel(stream, remoteAddress, clientCertificate, clientChain ?? []) { IsEncrypted = isEncrypted };
         var connection = broker.Accept(channel);
         if (connection is null)
         {
@@ -57,9 +53,14 @@ public static class StreamTransport
         }
     }
 
-    private sealed class StreamChannel(Stream stream) : Channel
+    private sealed class StreamChannel(
+        Stream stream, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate, IReadOnlyList<X509Certificate2> clientChain) : Channel
     {
         private int _closed;
+
+        public override IPEndPoint? RemoteAddress => remoteAddress;
+        public override X509Certificate2? ClientCertificate => clientCertificate;
+        public override IReadOnlyList<X509Certificate2> ClientChain => clientChain;
 
         public override bool Send(byte[] buffer, int count, Action done)
         {

@@ -9,10 +9,13 @@ namespace IotHub.Broker.Transport;
 /// Accepts MQTT clients on one TCP port, plain or with TLS (1.2 and 1.3; a client certificate is asked for, not required). Handshakes run
 /// on the thread pool, so many at a time as <see cref="HandshakesMaximum"/>, and within <see cref="HandshakeTimeout"/>.
 /// </summary>
-public sealed class TcpListenerLoop : IAsyncDisposable
+public sealed class TcpListenerLoop : IClientListener
 {
     /// <summary>A handshake costs milliseconds of CPU; more at once would only delay each other and everyone's messages.</summary>
     private const int HandshakesMaximum = 64;
+
+    /// <summary>Certificates looked at beside the client's own.</summary>
+    private const int ClientChainMaximum = 8;
 
     private static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(10);
 
@@ -68,7 +71,16 @@ public sealed class TcpListenerLoop : IAsyncDisposable
     private async Task ServeTls(Socket socket)
     {
         var bytes = new HandshakeBytes(socket);
-        var stream = new SslStream(bytes);
+        IReadOnlyList<X509Certificate2> shown = [];
+        // Whose certificate it is, is decided by the authenticator: by fingerprint or by the hub's own authority, never by the
+        // machine's trust store. No certificate is accepted here as well: the device may be allowed to go without.
+#pragma warning disable CA5359 // A client's certificate, not a server's: see above.
+        var stream = new SslStream(bytes, leaveInnerStreamOpen: false, (_, leaf, chain, _) =>
+        {
+            shown = ShownWith(leaf, chain);
+            return true;
+        });
+#pragma warning restore CA5359
         try
         {
             socket.NoDelay = true;
@@ -85,7 +97,7 @@ public sealed class TcpListenerLoop : IAsyncDisposable
                 _handshakes.Release();
             }
             var client = stream.RemoteCertificate as X509Certificate2;
-            await StreamTransport.Serve(_broker, stream, isEncrypted: true, remote, client).ConfigureAwait(false);
+            await StreamTransport.Serve(_broker, stream, isEncrypted: true, remote, client, shown).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException
             or System.Security.Authentication.AuthenticationException)
@@ -96,6 +108,24 @@ public sealed class TcpListenerLoop : IAsyncDisposable
         {
             await stream.DisposeAsync().ConfigureAwait(false);
         }
+    }
+
+    /// <summary>The certificates that came with the leaf, copied out of the handshake; not more than a sensible chain has.</summary>
+    private static List<X509Certificate2> ShownWith(X509Certificate? leaf, X509Chain? chain)
+    {
+        List<X509Certificate2> shown = [];
+        foreach (var certificate in chain?.ChainPolicy.ExtraStore ?? [])
+        {
+            if (shown.Count == ClientChainMaximum)
+            {
+                break;
+            }
+            if (leaf is null || !certificate.RawDataMemory.Span.SequenceEqual(leaf.GetRawCertData()))
+            {
+                shown.Add(X509CertificateLoader.LoadCertificate(certificate.RawDataMemory.Span));
+            }
+        }
+        return shown;
     }
 
     /// <summary>
@@ -121,12 +151,9 @@ public sealed class TcpListenerLoop : IAsyncDisposable
     {
         ServerCertificateContext = certificate,
         ClientCertificateRequired = true,
+        // A resumed session shows the leaf alone, and the authority that leads to the hub may stand behind it.
+        AllowTlsResume = false,
         EnabledSslProtocols = System.Security.Authentication.SslProtocols.Tls12 | System.Security.Authentication.SslProtocols.Tls13,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        // Whose certificate it is, is decided by the authenticator: by fingerprint or by the hub's own authority, never by the
-        // machine's trust store. No certificate is accepted here as well: the device may be allowed to go without.
-#pragma warning disable CA5359 // A client's certificate, not a server's: see above.
-        RemoteCertificateValidationCallback = (_, _, _, _) => true,
-#pragma warning restore CA5359
     };
 }

@@ -42,7 +42,11 @@ public sealed record MessageFilterRule(MessageFilterPolicy Policy, IReadOnlyList
 
 /// <summary>What is known of a device's connections; written by what the broker reports, newest report wins.</summary>
 /// <param name="LastActivityAt">The Unix epoch until the first connection.</param>
-public sealed record DeviceActivity(Guid HubId, Guid DeviceId, bool IsConnected, DateTimeOffset LastActivityAt)
+/// <param name="BrokerRun">
+/// The run of the broker that reported it. When that is over, so are its connections, whether it could still say so or not.
+/// </param>
+public sealed record DeviceActivity(
+    Guid HubId, Guid DeviceId, bool IsConnected, DateTimeOffset LastActivityAt, Guid? BrokerRun = null)
 {
     public static DeviceActivity Never(Guid hubId, Guid deviceId) => new(hubId, deviceId, false, DateTimeOffset.UnixEpoch);
 }

@@ -44,6 +44,9 @@ public sealed record Hub
 
     public bool HasCustomCa { get; init; }
 
+    /// <summary>SHA-256 of a customer's own authority's DER bytes, lower-case hex; empty for a generated one.</summary>
+    public string CustomCaFingerprint { get; init; } = "";
+
     /// <summary>A deletion has begun: nothing new may join, and only the deletion may go on, also after an interruption.</summary>
     public bool Deleting { get; init; }
 

@@ -25,6 +25,8 @@ public static class EnvelopeJson
                 DeliveryEnvelope e => (e.Version, DeliveryEnvelope.CurrentVersion),
                 EventsEnvelope e => (e.Version, EventsEnvelope.CurrentVersion),
                 IngressEnvelope e => (e.Version, IngressEnvelope.CurrentVersion),
+                TwinPushEnvelope e => (e.Version, TwinPushEnvelope.CurrentVersion),
+                MetricsEnvelope e => (e.Version, MetricsEnvelope.CurrentVersion),
                 _ => (1, 1),
             };
             return version >= 1 && version <= known

@@ -14,6 +14,14 @@ public static class StorageNames
     /// <summary>Functions to broker: <see cref="IngressEnvelope"/>, messages accepted while the broker did not answer.</summary>
     public const string IngressQueue = "ingress";
 
+    /// <summary>Broker and functions to functions: <see cref="TwinPushEnvelope"/>, values of twins for a hub's Graphite target.</summary>
+    public const string TwinPushesQueue = "twin-pushes";
+
+    /// <summary>Broker to functions: <see cref="MetricsEnvelope"/>, what devices did in a minute.</summary>
+    public const string MetricsQueue = "metrics";
+
+    public static readonly IReadOnlyList<string> Queues = [DeliveriesQueue, EventsQueue, IngressQueue, TwinPushesQueue, MetricsQueue];
+
     /// <summary>Payloads too large for a queue message; named by hub and message id.</summary>
     public const string PayloadsContainer = "payloads";
 
@@ -63,6 +71,10 @@ public sealed record EventsEnvelope
     public const int CurrentVersion = 1;
     public int Version { get; init; } = CurrentVersion;
     public required Guid HubId { get; init; }
+
+    /// <summary>The run of the broker that reports; its devices are connected only as long as it lasts.</summary>
+    public Guid? BrokerRun { get; init; }
+
     public IReadOnlyList<ActivityReport> Activity { get; init; } = [];
     public IReadOnlyList<HubEvent> Events { get; init; } = [];
 }
@@ -100,3 +112,51 @@ public sealed record IngressEnvelope
 
     public required EnvelopeMessage Message { get; init; }
 }
+
+/// <summary>Values of one twin document on their way to the hub's Graphite target.</summary>
+public sealed record TwinPushEnvelope
+{
+    public const int CurrentVersion = 1;
+    public int Version { get; init; } = CurrentVersion;
+    public required Guid HubId { get; init; }
+    public required Guid TwinId { get; init; }
+    public required string DocumentName { get; init; }
+
+    /// <summary>When the document was written.</summary>
+    public required DateTimeOffset At { get; init; }
+
+    /// <summary>How many times it was tried before.</summary>
+    public int Attempt { get; init; }
+
+    public required IReadOnlyList<TwinValue> Values { get; init; }
+}
+
+/// <param name="Path">Keys from the document's root to the value, joined by dots.</param>
+public sealed record TwinValue(string Path, double Value, IReadOnlyDictionary<string, string> Tags);
+
+/// <summary>What one broker counted on one hub in one minute, or a part of it: devices are spread over as many envelopes as it takes.</summary>
+public sealed record MetricsEnvelope
+{
+    public const int CurrentVersion = 1;
+    public int Version { get; init; } = CurrentVersion;
+    public required Guid HubId { get; init; }
+
+    /// <summary>The run of the broker, 8 characters of 0-9 and a-f: it counts a minute once, another run beside or after it counts its own.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>When the minute began.</summary>
+    public required DateTimeOffset Minute { get; init; }
+
+    /// <summary>Of the whole hub; in one envelope of the minute only.</summary>
+    public HubCounts? Hub { get; init; }
+
+    public IReadOnlyList<DeviceCounts> Devices { get; init; } = [];
+}
+
+/// <param name="Messages">MQTT packets sent or received.</param>
+/// <param name="Active">Devices connected at least for a part of the minute.</param>
+/// <param name="ActiveInHour">Different devices since the hour began, this minute included.</param>
+public sealed record HubCounts(long Messages, long Active, long ActiveInHour);
+
+/// <summary>A device that was connected at least for a part of the minute.</summary>
+public sealed record DeviceCounts(Guid Id, long Messages);

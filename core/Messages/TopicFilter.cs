@@ -20,11 +20,10 @@ public static class TopicFilter
         {
             return false;
         }
-        var levels = filter.Split('/');
-        for (var i = 0; i < levels.Length; i++)
+        foreach (var range in filter.AsSpan().Split('/'))
         {
-            var level = levels[i];
-            if (level == "#" ? i != levels.Length - 1 : level != "+" && level.AsSpan().IndexOfAny('+', '#') >= 0)
+            var level = filter.AsSpan()[range];
+            if (level is "#" ? range.End.Value != filter.Length : level is not "+" && level.IndexOfAny('+', '#') >= 0)
             {
                 return false;
             }

@@ -48,6 +48,29 @@ public static class Certificates
     }
 
     /// <summary>
+    /// Is <paramref name="leaf"/> signed by <paramref name="authority"/>, directly or through some of <paramref name="others"/>, all of
+    /// them valid at that moment? Only that authority counts, whatever the machine trusts; it need not be a root itself.
+    /// </summary>
+    public static bool IsUnder(
+        X509Certificate2 leaf, IEnumerable<X509Certificate2> others, X509Certificate2 authority, DateTimeOffset at)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.Add(authority);
+        chain.ChainPolicy.ExtraStore.Add(authority);
+        foreach (var other in others)
+        {
+            chain.ChainPolicy.ExtraStore.Add(other);
+        }
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        chain.ChainPolicy.VerificationFlags = X509VerificationFlags.AllowUnknownCertificateAuthority;
+        chain.ChainPolicy.VerificationTime = at.UtcDateTime;
+        return chain.Build(leaf) && chain.ChainElements.Skip(1).Any(element =>
+            element.Certificate.RawDataMemory.Span.SequenceEqual(authority.RawDataMemory.Span));
+    }
+
+    /// <summary>
     /// Was <paramref name="certificate"/> signed with the key of <paramref name="authority"/>? Neither trust nor dates matter.
     /// </summary>
     public static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2 authority)

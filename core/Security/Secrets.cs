@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using IotHub.Core.Domain;
 
 namespace IotHub.Core.Security;
 
@@ -22,6 +23,14 @@ public static class Secrets
 
     /// <summary>The public name of an API key: <c>SCW</c> and 17 characters, the form that the official clients check.</summary>
     public static string NewAccessKey() => "SCW" + RandomNumberGenerator.GetString(AccessKeyAlphabet, 17);
+
+    /// <summary>A new API key, with the secret that is shown once.</summary>
+    public static (ApiKey Key, string Secret) NewApiKey(
+        Guid organizationId, Guid? projectId, ApiRole role, string description, DateTimeOffset now)
+    {
+        var secret = NewUuid();
+        return (new ApiKey(NewAccessKey(), Hash(secret), organizationId, projectId, role, description, now), secret);
+    }
 
     /// <summary>SHA-256 of the text's UTF-8 bytes, lower-case hex.</summary>
     public static string Hash(string secret) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(secret)));

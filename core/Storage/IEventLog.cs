@@ -2,18 +2,28 @@ using IotHub.Core.Messages;
 
 namespace IotHub.Core.Storage;
 
+/// <param name="Id">The same again, at the same time, is the same event.</param>
+public sealed record LoggedEvent(string Id, HubEvent Happened);
+
+/// <param name="Next">Where the following page begins; null when there is none.</param>
+public sealed record EventPage(IReadOnlyList<HubEvent> Events, string? Next);
+
 /// <summary>What happened on hubs, newest first, for a while.</summary>
 /// <exception cref="RegistryUnavailableException">Storage did not answer.</exception>
 public interface IEventLog
 {
-    /// <summary>Stores an event. The same id again changes nothing, so a repeat of a queue message is harmless.</summary>
-    Task Append(Guid hubId, string id, HubEvent happened, CancellationToken cancel = default);
+    /// <summary>Stores events of a hub. The same id again changes nothing, so a repeat of a queue message is harmless.</summary>
+    Task Append(Guid hubId, IReadOnlyList<LoggedEvent> happened, CancellationToken cancel = default);
 
-    /// <summary>The newest events of a hub, newest first.</summary>
-    Task<IReadOnlyList<HubEvent>> Newest(Guid hubId, int maximum, CancellationToken cancel = default);
+    /// <summary>Events of a hub, newest first.</summary>
+    /// <param name="before">The <see cref="EventPage.Next"/> of the page before; null for the newest.</param>
+    /// <exception cref="FormatException"><paramref name="before"/> is not a position.</exception>
+    Task<EventPage> Newest(Guid hubId, int maximum, string? before = null, CancellationToken cancel = default);
 
     /// <summary>Drops events older than <paramref name="before"/>.</summary>
     Task Trim(DateTimeOffset before, CancellationToken cancel = default);
+
+    Task DeleteHub(Guid hubId, CancellationToken cancel = default);
 }
 
 /// <summary>Which routes are failing at the moment, so that an outage raises one event and not one per message and instance.</summary>

@@ -23,6 +23,17 @@ public interface IRegistry
     Task<Versioned<Hub>?> GetHub(Guid hubId, CancellationToken cancel = default);
     Task<Versioned<Hub>> ReplaceHub(Versioned<Hub> hub, CancellationToken cancel = default);
 
+    /// <summary>
+    /// Replaces a hub that gets a certificate authority of its customer: takes the authority for this hub, then lets the one before go.
+    /// No other hub can have it from here on. A repeat finishes what was interrupted.
+    /// </summary>
+    /// <param name="hub">As it was read.</param>
+    /// <param name="next">The same hub with another <see cref="Domain.Hub.CustomCaFingerprint"/>.</param>
+    Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default);
+
+    /// <summary>The hub that has this authority of a customer.</summary>
+    Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default);
+
     /// <summary>Deletes a hub with all its devices, networks and routes. Idempotent; a repeat finishes what was interrupted.</summary>
     Task DeleteHub(Guid hubId, CancellationToken cancel = default);
 
@@ -47,6 +58,15 @@ public interface IRegistry
 
     /// <summary>How many devices of the hub were last reported as connected.</summary>
     Task<long> CountConnected(Guid hubId, CancellationToken cancel = default);
+
+    /// <summary>
+    /// A broker says that it runs. Its devices count as connected while it has said so within <see cref="BrokerSilence"/>; a new run under
+    /// the same name ends the one before.
+    /// </summary>
+    Task RecordBroker(string name, Guid run, CancellationToken cancel = default);
+
+    /// <summary>A broker that says nothing for longer is gone, with all its connections.</summary>
+    static readonly TimeSpan BrokerSilence = TimeSpan.FromSeconds(60);
 
     /// <summary>Stores reports of the broker; a report older than what is stored changes nothing.</summary>
     Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default);
@@ -90,6 +110,9 @@ public interface IChangeFeed
 
     /// <summary>All changes appended at or after <paramref name="since"/>, oldest first.</summary>
     Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default);
+
+    /// <summary>All changes appended from one full hour (UTC) up to another, which is left out; oldest first.</summary>
+    Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default);
 
     /// <summary>Drops whole hours that ended before <paramref name="before"/>.</summary>
     Task Trim(DateTimeOffset before, CancellationToken cancel = default);

@@ -88,7 +88,7 @@ public sealed class StorageAccount
             await Task.WhenAll(
             [
                 .. TableNames.All.Select(name => tables.CreateTableIfNotExistsAsync(name, cancel)),
-                .. new[] { StorageNames.DeliveriesQueue, StorageNames.EventsQueue, StorageNames.IngressQueue }
+                .. StorageNames.Queues
                     .Select(name => queues.GetQueueClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),
                 .. new[] { StorageNames.PayloadsContainer, StorageNames.DeadLettersContainer }
                     .Select(name => blobs.GetBlobContainerClient(name).CreateIfNotExistsAsync(cancellationToken: cancel)),

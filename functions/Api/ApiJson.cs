@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Schema;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace IotHub.Functions.Api;
 
@@ -11,6 +14,7 @@ internal static class ApiJson
     private static readonly JsonSerializerOptions Options = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         IgnoreReadOnlyProperties = true,
         NumberHandling = JsonNumberHandling.AllowReadingFromString,
@@ -22,6 +26,18 @@ internal static class ApiJson
             new Booleans(),
         },
     };
+
+    /// <summary>JSON Schema of what is read or written as this type.</summary>
+    public static JsonNode Schema(Type type) => Options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions
+    {
+        TreatNullObliviousAsNonNullable = true,
+        // What our own converters write cannot be seen by the exporter.
+        TransformSchemaNode = (context, schema) =>
+            context.TypeInfo.Type == typeof(DateTimeOffset) ? new JsonObject { ["type"] = "string", ["format"] = "date-time" }
+            : context.TypeInfo.Type == typeof(bool) ? new JsonObject { ["type"] = "boolean" }
+            : context.TypeInfo.Type == typeof(bool?) ? new JsonObject { ["type"] = new JsonArray("boolean", "null") }
+            : schema,
+    });
 
     public static byte[] Write<T>(T answer) => JsonSerializer.SerializeToUtf8Bytes(answer, Options);
 

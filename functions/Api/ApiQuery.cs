@@ -28,6 +28,25 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
         return null;
     }
 
+    /// <summary>RFC 3339, with whatever fraction and offset.</summary>
+    public DateTimeOffset? Date(string name)
+    {
+        if (Text(name) is not { } text)
+        {
+            return null;
+        }
+        // A + that was not encoded arrives as a space.
+        var fixedText = text.Replace(' ', '+');
+        if (text.Length >= "2025-01-01T00:00:00Z".Length
+            && DateTimeOffset.TryParse(fixedText, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind, out var date)
+            && text[4] == '-' && text[10] is 'T' or 't')
+        {
+            return date;
+        }
+        checks.Wrong(name, "format", "must be an RFC 3339 date such as 2025-01-01T00:00:00Z");
+        return null;
+    }
+
     /// <summary>Null for the sentinel (the enum's first value), which clients send for "not specified".</summary>
     public T? Choice<T>(string name)
         where T : struct, Enum
@@ -44,15 +63,17 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
         return null;
     }
 
-    public Paging<T> Paging<T>(SortOrders<T> orders)
+    public Paging<T> Paging<T>(SortOrders<T> orders, string preset = SortOrders<T>.Default)
     {
-        var order = Text("order_by") ?? SortOrders<T>.Default;
+        var order = Text("order_by") ?? preset;
         if (!orders.TryGet(order, out var compare))
         {
             checks.Wrong("order_by", "constraint", $"must be one of {string.Join(", ", orders.Names)}");
         }
-        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), Number("page_size", 1, MaximumPageSize, DefaultPageSize));
+        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), PageSize());
     }
+
+    public int PageSize() => Number("page_size", 1, MaximumPageSize, DefaultPageSize);
 
     private int Number(string name, int minimum, int maximum, int otherwise)
     {

@@ -20,14 +20,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
     public IRegistry Store => registry;
 
     /// <summary>Now, in the milliseconds that the API shows.</summary>
-    public DateTimeOffset Now
-    {
-        get
-        {
-            var now = time.GetUtcNow();
-            return new DateTimeOffset(now.Ticks - (now.Ticks % TimeSpan.TicksPerMillisecond), TimeSpan.Zero);
-        }
-    }
+    public DateTimeOffset Now => time.GetUtcNow().DownTo(TimeSpan.FromMilliseconds(1));
 
     /// <summary>A moment that is later than the given one even when the clock has not moved.</summary>
     public DateTimeOffset After(DateTimeOffset moment) => Now is var now && now > moment ? now : moment.AddMilliseconds(1);
@@ -68,21 +61,25 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         return (await Hub(request, id)).Get(out var hub, out _) ? [hub.Value] : [];
     }
 
-    public async Task<Outcome<HubDevice>> Device(ApiRequest request, Guid deviceId) =>
-        await registry.GetDevice(deviceId, request.Cancel) is { } device
-        && (await Hub(request, device.Value.HubId)).Get(out var hub, out _)
-            ? new HubDevice(device, hub.Value)
+    public async Task<Outcome<HubDevice>> Device(ApiRequest request, Guid deviceId)
+    {
+        var device = await registry.GetDevice(deviceId, request.Cancel);
+        return await HubOf(request, device?.Value.HubId, deviceId) is { } hub
+            ? new HubDevice(device!, hub)
             : new Problem.NotFound("device", deviceId);
+    }
 
-    public async Task<Outcome<Network>> Network(ApiRequest request, Guid networkId) =>
-        await registry.GetNetwork(networkId, request.Cancel) is { } network && (await Hub(request, network.HubId)).Get(out _, out _)
-            ? network
-            : new Problem.NotFound("network", networkId);
+    public async Task<Outcome<Network>> Network(ApiRequest request, Guid networkId)
+    {
+        var network = await registry.GetNetwork(networkId, request.Cancel);
+        return await HubOf(request, network?.HubId, networkId) is not null ? network! : new Problem.NotFound("network", networkId);
+    }
 
-    public async Task<Outcome<Versioned<Route>>> Route(ApiRequest request, Guid routeId) =>
-        await registry.GetRoute(routeId, request.Cancel) is { } route && (await Hub(request, route.Value.HubId)).Get(out _, out _)
-            ? route
-            : new Problem.NotFound("route", routeId);
+    public async Task<Outcome<Versioned<Route>>> Route(ApiRequest request, Guid routeId)
+    {
+        var route = await registry.GetRoute(routeId, request.Cancel);
+        return await HubOf(request, route?.Value.HubId, routeId) is not null ? route! : new Problem.NotFound("route", routeId);
+    }
 
     /// <summary>A hub that something may join.</summary>
     public async Task<Outcome<Hub>> HubToJoin(ApiRequest request, Guid hubId)
@@ -102,7 +99,9 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         async () => (await Hub(request, hubId)).Get(out var hub, out var problem)
             ? Decision<Hub>.Of(hub, await change(hub.Value))
             : problem,
-        hub => registry.ReplaceHub(hub, request.Cancel),
+        (hub, next) => hub.Value.CustomCaFingerprint == next.CustomCaFingerprint
+            ? registry.ReplaceHub(hub with { Value = next }, request.Cancel)
+            : registry.ReplaceAuthority(hub, next, request.Cancel),
         hub => broker.Nudge(hub.Id, ChangedKind.Hub, hub.Id));
 
     /// <inheritdoc cref="ChangeHub"/>
@@ -120,7 +119,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
                 hubBefore = found.Hub.Id;
                 return Decision<Device>.Of(found.Device, await change(found));
             },
-            device => registry.ReplaceDevice(device, request.Cancel),
+            (device, next) => registry.ReplaceDevice(device with { Value = next }, request.Cancel),
             device => Task.WhenAll(new[] { hubBefore, device.HubId }.Distinct().Select(
                 hubId => broker.Nudge(hubId, ChangedKind.Device, device.Id))));
     }
@@ -131,7 +130,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         async () => (await Route(request, routeId)).Get(out var route, out var problem)
             ? Decision<Route>.Of(route, change(route.Value))
             : problem,
-        route => registry.ReplaceRoute(route, request.Cancel),
+        (route, next) => registry.ReplaceRoute(route with { Value = next }, request.Cancel),
         route => broker.Nudge(route.HubId, ChangedKind.Route, route.Id));
 
     /// <summary>Runs a write and tells the broker; what is in its way becomes a problem.</summary>
@@ -154,8 +153,23 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         return answer;
     }
 
+    /// <summary>
+    /// The hub of what was found, if the caller may see it. For what was not found as much is read as for a stranger's: an id that belongs
+    /// to others must not show by the time its answer takes.
+    /// </summary>
+    private async Task<Hub?> HubOf(ApiRequest request, Guid? hubId, Guid id)
+    {
+        if (hubId is { } known)
+        {
+            return (await Hub(request, known)).Get(out var hub, out _) ? hub.Value : null;
+        }
+        await registry.GetHub(id, request.Cancel);
+        await registry.GetHub(id, request.Cancel);
+        return null;
+    }
+
     private async Task<Outcome<T>> Change<T>(
-        ApiRequest request, Func<Task<Outcome<Decision<T>>>> decide, Func<Versioned<T>, Task<Versioned<T>>> replace, Func<T, Task> nudge)
+        ApiRequest request, Func<Task<Outcome<Decision<T>>>> decide, Func<Versioned<T>, T, Task<Versioned<T>>> replace, Func<T, Task> nudge)
         where T : class
     {
         for (var attempt = 1; ; attempt++)
@@ -170,7 +184,7 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
             }
             try
             {
-                var stored = await replace(decision.Stored with { Value = decision.Next });
+                var stored = await replace(decision.Stored, decision.Next);
                 await nudge(stored.Value);
                 return stored.Value;
             }
@@ -192,7 +206,9 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
     /// <summary>Whose certificate or name it is, is told only to those who may see it.</summary>
     private async Task<Problem> Taken(ApiRequest request, AlreadyExistsException e)
     {
-        var mayKnow = (await Device(request, e.ResourceId)).Get(out _, out _);
+        var mayKnow = e.Resource == "hub"
+            ? (await Hub(request, e.ResourceId)).Get(out _, out _)
+            : (await Device(request, e.ResourceId)).Get(out _, out _);
         return new Problem.AlreadyExists(e.Resource, mayKnow ? e.ResourceId.ToString() : "", $"another {e.Resource} has this {e.What}");
     }
 

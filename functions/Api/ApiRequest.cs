@@ -29,10 +29,27 @@ internal sealed class ApiRequest
     /// <summary>An id of the path; wrong ones never come so far.</summary>
     public Guid Id(string name) => Guid.ParseExact((string)_http.Request.RouteValues[name]!, "D");
 
+    /// <summary>A text of the path.</summary>
+    public string Text(string name) => (string)_http.Request.RouteValues[name]!;
+
+    /// <summary>The body as it came, without a byte order mark; empty when there is nothing in it.</summary>
+    public async Task<Outcome<ReadOnlyMemory<byte>>> Bytes(int maximum)
+    {
+        if (await BoundedBody.Read(_http.Request, maximum, Cancel) is not { } body)
+        {
+            return new Problem.InvalidArguments("body", "constraint", $"must have at most {maximum} bytes");
+        }
+        return IsBlank(body.Span) ? ReadOnlyMemory<byte>.Empty : body[^WithoutMark(body.Span).Length..];
+    }
+
     /// <summary>The body, whatever content type is claimed. Nothing at all counts as an empty object.</summary>
     public async Task<Outcome<T>> Body<T>()
         where T : new()
     {
+        if (_http.GetEndpoint()?.Metadata.GetMetadata<ApiOperation>()?.Body != typeof(T))
+        {
+            throw new InvalidOperationException($"the route does not say that it takes a {typeof(T).Name}, so its description is wrong");
+        }
         if (await BoundedBody.Read(_http.Request, MaximumBodyBytes, Cancel) is not { } body)
         {
             return new Problem.InvalidArguments("body", "constraint", $"must have at most {MaximumBodyBytes} bytes");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using IotHub.Core;
 using IotHub.Core.Domain;
@@ -13,21 +14,34 @@ namespace IotHub.Functions.Api;
 internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
 {
     private const string Prefix = "/iot/v1/regions/{region}";
+    private readonly List<ApiOperation> _operations = [];
 
-    public void Get<TFeature, TAnswer>(string path, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Get<TFeature, TAnswer>(string path, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Get, path, ApiRole.Reader, call);
 
-    public void Post<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    /// <summary>For what even a reader must not see.</summary>
+    public ApiOperation Get<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+        where TFeature : notnull => Map(HttpMethods.Get, path, needs, call);
+
+    public ApiOperation Post<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Post, path, needs, call);
 
-    public void Patch<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Patch<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Patch, path, needs, call);
 
-    public void Put<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    public ApiOperation Put<TFeature, TAnswer>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull => Map(HttpMethods.Put, path, needs, call);
 
-    public void Delete<TFeature>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<Nothing>>> call)
+    public ApiOperation Delete<TFeature>(string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<Nothing>>> call)
         where TFeature : notnull => Map(HttpMethods.Delete, path, needs, call);
+
+    /// <summary>Serves the description of all that was mapped before; no key is needed to read it.</summary>
+    public void Describe()
+    {
+        // Not at start, which the host waits for.
+        var document = new Lazy<byte[]>(() => OpenApi.Document(_operations));
+        app.MapGet(OpenApi.Path, context => Write(context, StatusCodes.Status200OK, document.Value));
+    }
 
     /// <summary>Answers what no call of the API matches.</summary>
     public void Rest()
@@ -38,10 +52,13 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         }
     }
 
-    private void Map<TFeature, TAnswer>(string method, string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
+    private ApiOperation Map<TFeature, TAnswer>(
+        string method, string path, ApiRole needs, Func<TFeature, ApiRequest, Task<Outcome<TAnswer>>> call)
         where TFeature : notnull
     {
-        var resource = path.Split('/')[1].TrimEnd('s');
+        var operation = new ApiOperation(method, Prefix + path, needs, typeof(TAnswer));
+        _operations.Add(operation);
+        var resource = path.Split('/')[1].TrimEnd('s').Replace('-', '_');
         app.MapMethods(Prefix + path, [method], context => Guarded(context, async services =>
         {
             if (IsElsewhere(context))
@@ -54,14 +71,15 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
             }
             if (caller.Role < needs)
             {
-                return new Problem.PermissionsDenied(needs == ApiRole.Reader ? "read" : "write", resource);
+                return new Problem.PermissionsDenied(HttpMethods.IsGet(method) ? "read" : "write", resource);
             }
             return IdProblem(context) is { } wrong
                 ? wrong
                 : await call(
                     services.GetRequiredService<TFeature>(),
                     new ApiRequest(context, caller, services.GetRequiredService<FunctionsSettings>().Region));
-        }));
+        })).WithMetadata(operation);
+        return operation;
     }
 
     private static Task NoSuchCall(HttpContext context)
@@ -88,23 +106,35 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         return null;
     }
 
-    /// <summary>Unknown and revoked keys, and what is no key at all, look alike but for the reason.</summary>
+    /// <summary>
+    /// Unknown and revoked keys, and what is no key at all, look alike but for the reason. Failures are counted per address, and beyond the
+    /// limit answered without a look at the storage.
+    /// </summary>
     private static async Task<Outcome<ApiKey>> Authenticate(HttpContext context, IServiceProvider services)
     {
+        var failures = services.GetRequiredService<FailedLogins>();
+        var address = FailedLogins.AddressOf(context);
         var secret = context.Request.Headers["X-Auth-Token"].ToString().Trim();
-        if (secret.Length == 0)
+        var hash = Guid.TryParseExact(secret, "D", out var canonical) ? Secrets.Hash(canonical.ToString("D")) : null;
+        if (failures.SecondsToWait(address, hash) is > 0 and var seconds)
         {
-            return context.Request.Headers.ContainsKey("X-Session-Token")
-                ? new Problem.AuthenticationDenied("jwt", "not_found")
-                : new Problem.AuthenticationDenied("unknown_method", "not_found");
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+            return new Problem.TooManyRequests(
+                "too many failed authentications from this address",
+                FailedLogins.FailuresMaximum,
+                (int)FailedLogins.Window.TotalSeconds,
+                seconds);
         }
-        if (!Guid.TryParseExact(secret, "D", out var canonical))
+        var key = hash is null ? null : await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
+        if (key is not null)
         {
-            return new Problem.AuthenticationDenied("api_key", "invalid_argument");
+            failures.Succeeded(hash!);
+            return key;
         }
-        var hash = Secrets.Hash(canonical.ToString("D"));
-        var key = await services.GetRequiredService<IApiKeys>().FindBySecretHash(hash, context.RequestAborted);
-        return key is null ? new Problem.AuthenticationDenied("api_key", "not_found") : key;
+        failures.Failed(address, hash);
+        return secret.Length > 0 ? new Problem.AuthenticationDenied("api_key", hash is null ? "invalid_argument" : "not_found")
+            : context.Request.Headers.ContainsKey("X-Session-Token") ? new Problem.AuthenticationDenied("jwt", "not_found")
+            : new Problem.AuthenticationDenied("unknown_method", "not_found");
     }
 
     private static async Task Guarded<TAnswer>(HttpContext context, Func<IServiceProvider, Task<Outcome<TAnswer>>> call)

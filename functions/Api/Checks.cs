@@ -1,5 +1,6 @@
 using System.Security.Cryptography.X509Certificates;
 using IotHub.Core;
+using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Core.Security;
 
@@ -8,7 +9,6 @@ namespace IotHub.Functions.Api;
 /// <summary>Collects what is wrong with a request's arguments, so that a caller learns all of it at once.</summary>
 internal sealed class Checks(string region)
 {
-    public const int MaximumNameLength = 255;
     public const int MaximumDescriptionLength = 10_000;
     private const int MaximumPemLength = 64 * 1024;
     private readonly List<InvalidArgument> _wrong = [];
@@ -70,7 +70,7 @@ internal sealed class Checks(string region)
 
     public string Name(string? name)
     {
-        var given = Required("name", name, MaximumNameLength);
+        var given = Required("name", name, ResourceName.MaximumLength);
         Require(!given.Any(char.IsControl), "name", "must not contain control characters");
         return given;
     }

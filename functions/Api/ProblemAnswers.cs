@@ -35,6 +35,12 @@ internal static class ProblemAnswers
             "precondition_failed",
             ("precondition", failed.Precondition),
             ("help_message", failed.Help))),
+        Problem.TooManyRequests many => (429, Body(
+            "too many requests",
+            "too_many_requests",
+            ("help_message", many.Help),
+            ("limit", new JsonObject { ["quota"] = many.Quota, ["window_seconds"] = many.WindowSeconds }),
+            ("reset_seconds", many.ResetSeconds))),
         Problem.UnknownService => (501, new JsonObject { ["message"] = "unknown service" }),
         Problem.Unavailable => (503, Body("the service is temporarily unavailable, try again", "unavailable")),
         _ => throw new InvalidOperationException($"no answer is known for {problem.GetType().Name}"),

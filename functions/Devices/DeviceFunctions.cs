@@ -8,11 +8,8 @@ namespace IotHub.Functions.Devices;
 
 /// <summary>Create, read, change, enable, disable and delete devices.</summary>
 internal sealed class DeviceFunctions(
-    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
 {
-    /// <summary>Devices of one hub (Scaleway IoT reference, quotas).</summary>
-    public const int Quota = 10_000;
-
     private static readonly SortOrders<Device> Orders = new(
         device => device.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
@@ -114,6 +111,7 @@ internal sealed class DeviceFunctions(
         var device = found.Device.Value;
         await registry.Store.DeleteDevice(device.Id, request.Cancel);
         await broker.Nudge(device.HubId, ChangedKind.Device, device.Id);
+        await belongings.OfDevice(device.HubId, device.Id, request.Cancel);
         return default(Nothing);
     }
 
@@ -169,7 +167,7 @@ internal sealed class DeviceFunctions(
         : null;
 
     private static Problem.QuotasExceeded? QuotaProblem(Hub hub) =>
-        hub.DeviceCount < Quota ? null : new Problem.QuotasExceeded("device", Quota, hub.DeviceCount, "hub");
+        hub.DeviceCount < Quotas.DevicesOfHub ? null : new Problem.QuotasExceeded("device", Quotas.DevicesOfHub, hub.DeviceCount, "hub");
 
     /// <summary>Looked at before a key is made for it; the registry has the last word.</summary>
     private async Task<Problem?> NameProblem(ApiRequest request, Device device) =>

@@ -17,16 +17,20 @@ internal static class DeviceRoutes
     public static void MapDevices(this ApiRoutes api)
     {
         const ApiRole Operator = ApiRole.Operator;
-        api.Get("/devices", (DeviceFunctions devices, ApiRequest request) => devices.List(request));
-        api.Post("/devices", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Create(request));
+        api.Get("/devices", (DeviceFunctions devices, ApiRequest request) => devices.List(request))
+            .Asks("page", "page_size", "order_by", "name", "hub_id", "allow_insecure", "status");
+        api.Post("/devices", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Create(request))
+            .Takes<CreateDeviceRequest>();
         api.Get("/devices/{device_id}", (DeviceFunctions devices, ApiRequest request) => devices.Get(request));
-        api.Patch("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Update(request));
+        api.Patch("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Update(request))
+            .Takes<UpdateDeviceRequest>();
         api.Post("/devices/{device_id}/enable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Enable(request));
         api.Post("/devices/{device_id}/disable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Disable(request));
         api.Delete("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Delete(request));
         api.Post(
             "/devices/{device_id}/renew-certificate", Operator, (DeviceCertificates devices, ApiRequest request) => devices.Renew(request));
-        api.Put("/devices/{device_id}/certificate", Operator, (DeviceCertificates devices, ApiRequest request) => devices.Set(request));
+        api.Put("/devices/{device_id}/certificate", Operator, (DeviceCertificates devices, ApiRequest request) => devices.Set(request))
+            .Takes<SetCertificateRequest>();
         api.Get("/devices/{device_id}/certificate", (DeviceCertificates devices, ApiRequest request) => devices.Get(request));
     }
 }

@@ -17,17 +17,20 @@ public sealed class RecordEventsFunction(IRegistry registry, IEventLog events)
             await registry.RecordActivity(
                 [
                     .. envelope.Activity.Select(report =>
-                        new DeviceActivity(envelope.HubId, report.DeviceId, report.IsConnected, report.LastActivityAt)),
+                        new DeviceActivity(envelope.HubId, report.DeviceId, report.IsConnected, report.LastActivityAt, envelope.BrokerRun)),
                 ],
                 cancel);
         }
         if (envelope.Events.Count > 0)
         {
             var name = Convert.ToHexStringLower(SHA256.HashData(queueMessage.Span).AsSpan(0, 12));
-            foreach (var (number, happened) in envelope.Events.Index())
-            {
-                await events.Append(envelope.HubId, string.Create(CultureInfo.InvariantCulture, $"{name}-{number:D4}"), happened, cancel);
-            }
+            await events.Append(
+                envelope.HubId,
+                [
+                    .. envelope.Events.Index().Select(one => new LoggedEvent(
+                        string.Create(CultureInfo.InvariantCulture, $"{name}-{one.Index:D4}"), one.Item)),
+                ],
+                cancel);
         }
     }
 }

@@ -39,6 +39,7 @@ internal sealed class HubCa(ApiRegistry registry, BrokerClient broker, Sealer se
                     CaCertificatePem = body.CaCertPem!,
                     SealedCaKey = null,
                     HasCustomCa = true,
+                    CustomCaFingerprint = Certificates.Fingerprint(body.CaCertPem!),
                     UpdatedAt = registry.After(hub.UpdatedAt),
                 }));
         if (!changed.Get(out var stored, out problem))

@@ -9,7 +9,7 @@ namespace IotHub.Functions.Hubs;
 
 /// <summary>Create, read, change, enable, disable and delete hubs.</summary>
 internal sealed class HubFunctions(
-    ApiRegistry registry, CertificateAuthority authority, Sealer sealer, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, CertificateAuthority authority, Sealer sealer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
 {
     private const int MaximumPrefixLength = 1024;
     private const int MaximumUriLength = 2048;
@@ -118,6 +118,7 @@ internal sealed class HubFunctions(
         }
         await registry.Store.DeleteHub(doomed.Id, request.Cancel);
         await broker.Nudge(doomed.Id, ChangedKind.Hub, doomed.Id);
+        await belongings.OfHub(doomed.Id, request.Cancel);
         return default(Nothing);
     }
 
@@ -198,7 +199,7 @@ internal sealed class HubFunctions(
 
     private async Task<Problem?> QuotaProblem(ApiRequest request, ProductPlan plan)
     {
-        var (quota, current) = (HubQuotas.Of(plan), 0);
+        var (quota, current) = (Quotas.HubsOf(plan), 0);
         await foreach (var other in registry.Store.HubsOfOrganization(request.Caller.OrganizationId, request.Cancel))
         {
             current += other.Plan == plan ? 1 : 0;

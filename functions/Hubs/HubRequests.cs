@@ -59,9 +59,3 @@ internal sealed record SetCaRequest
     public string? CaCertPem { get; init; }
     public string? ChallengeCertPem { get; init; }
 }
-
-/// <summary>How many hubs of a plan an organization may have (Scaleway IoT reference, quotas).</summary>
-internal static class HubQuotas
-{
-    public static int Of(ProductPlan plan) => plan == ProductPlan.PlanShared ? 5 : 50;
-}

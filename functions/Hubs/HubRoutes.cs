@@ -14,14 +14,19 @@ internal static class HubRoutes
 
     public static void MapHubs(this ApiRoutes api)
     {
-        api.Get("/hubs", (HubFunctions hubs, ApiRequest request) => hubs.List(request));
-        api.Post("/hubs", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Create(request));
+        api.Get("/hubs", (HubFunctions hubs, ApiRequest request) => hubs.List(request))
+            .Asks("page", "page_size", "order_by", "project_id", "organization_id", "name");
+        api.Post("/hubs", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Create(request))
+            .Takes<CreateHubRequest>();
         api.Get("/hubs/{hub_id}", (HubFunctions hubs, ApiRequest request) => hubs.Get(request));
-        api.Patch("/hubs/{hub_id}", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Update(request));
+        api.Patch("/hubs/{hub_id}", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Update(request))
+            .Takes<UpdateHubRequest>();
         api.Post("/hubs/{hub_id}/enable", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Enable(request));
         api.Post("/hubs/{hub_id}/disable", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Disable(request));
-        api.Delete("/hubs/{hub_id}", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Delete(request));
+        api.Delete("/hubs/{hub_id}", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Delete(request))
+            .Asks("delete_devices");
         api.Get("/hubs/{hub_id}/ca", (HubCa ca, ApiRequest request) => ca.Get(request));
-        api.Post("/hubs/{hub_id}/ca", ApiRole.Administrator, (HubCa ca, ApiRequest request) => ca.Set(request));
+        api.Post("/hubs/{hub_id}/ca", ApiRole.Administrator, (HubCa ca, ApiRequest request) => ca.Set(request))
+            .Takes<SetCaRequest>();
     }
 }

@@ -39,10 +39,7 @@ internal sealed class KeyCommands(IApiKeys keys, TimeProvider time, TextWriter o
 
     private async Task<int> Create(Options options)
     {
-        var secret = Secrets.NewUuid();
-        var key = new ApiKey(
-            Secrets.NewAccessKey(),
-            Secrets.Hash(secret),
+        var (key, secret) = Secrets.NewApiKey(
             options.Id("--organization") ?? throw new FormatException("--organization is required"),
             options.Id("--project"),
             options.Role("--role"),
@@ -58,7 +55,7 @@ internal sealed class KeyCommands(IApiKeys keys, TimeProvider time, TextWriter o
         var found = options.Id("--organization") is { } organization ? keys.OfOrganization(organization) : keys.All();
         await foreach (var key in found)
         {
-            await Print(new ListedKey(key.AccessKey, key.OrganizationId, key.ProjectId, key.Role, key.Description, key.CreatedAt));
+            await Print(KeyAnswer.Of(key));
         }
         return ExitCodes.CommandDone;
     }
@@ -80,9 +77,6 @@ internal sealed class KeyCommands(IApiKeys keys, TimeProvider time, TextWriter o
         string SecretKey,
         Guid OrganizationId,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] Guid? ProjectId);
-
-    private sealed record ListedKey(
-        string AccessKey, Guid OrganizationId, Guid? ProjectId, ApiRole Role, string Description, DateTimeOffset CreatedAt);
 
     /// <summary><c>--name value</c> pairs.</summary>
     private sealed class Options

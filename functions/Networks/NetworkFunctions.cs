@@ -27,9 +27,6 @@ internal sealed record CreateNetworkRequest
 /// <summary>Create, read and delete networks; there is no way to change one.</summary>
 internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker, FunctionsSettings settings)
 {
-    /// <summary>Networks of one hub (Scaleway IoT reference, limits).</summary>
-    private const int Quota = 100;
-
     private static readonly SortOrders<Network> Orders = new(
         network => network.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
@@ -97,9 +94,9 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         {
             count++;
         }
-        if (count >= Quota)
+        if (count >= Quotas.NetworksOfHub)
         {
-            return new Problem.QuotasExceeded("network", Quota, count, "hub");
+            return new Problem.QuotasExceeded("network", Quotas.NetworksOfHub, count, "hub");
         }
         return await registry.Write(
             request,

@@ -11,8 +11,10 @@ internal static class NetworkRoutes
     public static void MapNetworks(this ApiRoutes api)
     {
         const ApiRole Administrator = ApiRole.Administrator;
-        api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request));
-        api.Post("/networks", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request));
+        api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request))
+            .Asks("page", "page_size", "order_by", "name", "hub_id", "topic_prefix");
+        api.Post("/networks", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request))
+            .Takes<CreateNetworkRequest>();
         api.Get("/networks/{network_id}", (NetworkFunctions networks, ApiRequest request) => networks.Get(request));
         api.Delete("/networks/{network_id}", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Delete(request));
     }

@@ -1,4 +1,5 @@
 using IotHub.Core;
+using IotHub.Core.Domain;
 using IotHub.Core.Queues;
 using IotHub.Core.Storage;
 using IotHub.Functions.Api;
@@ -8,9 +9,6 @@ namespace IotHub.Functions.Routes;
 /// <summary>Create, read, change and delete routes. Nothing here contacts a route's target.</summary>
 internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs, BrokerClient broker, FunctionsSettings settings)
 {
-    /// <summary>Routes of one hub (Scaleway IoT reference, quotas).</summary>
-    private const int Quota = 100;
-
     private static readonly SortOrders<Route> Orders = new(
         route => route.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
@@ -79,9 +77,9 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         {
             count++;
         }
-        if (count >= Quota)
+        if (count >= Quotas.RoutesOfHub)
         {
-            return new Problem.QuotasExceeded("route", Quota, count, "hub");
+            return new Problem.QuotasExceeded("route", Quotas.RoutesOfHub, count, "hub");
         }
         return await registry.Write(
             request,

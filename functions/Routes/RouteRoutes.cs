@@ -14,10 +14,13 @@ internal static class RouteRoutes
 
     public static void MapRoutes(this ApiRoutes api)
     {
-        api.Get("/routes", (RouteFunctions routes, ApiRequest request) => routes.List(request));
-        api.Post("/routes", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Create(request));
+        api.Get("/routes", (RouteFunctions routes, ApiRequest request) => routes.List(request))
+            .Asks("page", "page_size", "order_by", "hub_id", "name");
+        api.Post("/routes", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Create(request))
+            .Takes<RouteRequest>();
         api.Get("/routes/{route_id}", (RouteFunctions routes, ApiRequest request) => routes.Get(request));
-        api.Patch("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Update(request));
+        api.Patch("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Update(request))
+            .Takes<RouteRequest>();
         api.Delete("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Delete(request));
     }
 }

@@ -1,5 +1,6 @@
 using IotHub.Benchmarks;
 using IotHub.Benchmarks.Compare;
+using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Load;
 using IotHub.Benchmarks.Soak;
 
@@ -8,6 +9,7 @@ return args.FirstOrDefault() switch
 {
     "micro" => Micro.Run(args[1..]),
     "allocations" => AllocationTable.Run(args[1..]),
+    "log" => LogCommand.Run(args[1..]),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
@@ -20,6 +22,7 @@ static int Usage()
         usage: dotnet run -c Release --project tests/benchmarks -- TABLE [options]
           micro [--filter PATTERN]   nanoseconds and bytes of the codec, the topic look-up and a whole publish
           allocations [--update]     allocated bytes per delivery of each hot path; --update writes allocations.json
+        {LogCommand.Usage}
 
         {LoadOptions.Usage}
 

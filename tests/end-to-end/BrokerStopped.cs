@@ -59,4 +59,49 @@ public sealed class BrokerStopped(OwnBrokerFixture fixture) : IClassFixture<OwnB
         Assert.Equal(("a", "while it hung"), (first.Topic, first.Text));
         Assert.Equal(("b", "afterwards"), (second.Topic, second.Text));
     }
+
+    [Fact]
+    public async Task What_devices_did_shows_in_the_metrics_and_a_killed_broker_leaves_no_device_connected()
+    {
+        await using var hub = await fixture.Api.NewHub();
+        await using var clients = new MqttClients();
+        var (one, two) = (await hub.NewDevice(), await hub.NewDevice());
+        var hearing = await clients.Connected(ClientKind.MqttNet, hub.Login(one));
+        await hearing.Subscribe("#", 1);
+        var saying = await clients.Connected(ClientKind.MqttNet, hub.Login(two));
+        await saying.Publish("a", "x", 1);
+        Assert.Equal("x", (await hearing.Next()).Text);
+        await saying.Disconnect();
+        await Eventually.True(async () => (await hub.Device(one)).GetProperty("is_connected").GetBoolean(), TimeSpan.FromSeconds(60));
+
+        // A broker that is asked to stop sends what it has counted.
+        fixture.Local.SignalBroker("TERM");
+        await Eventually.True(
+            async () => await Total($"hubs/{hub.Id}", "messages_count") >= 11, TimeSpan.FromSeconds(90), () => fixture.Local.Logs);
+        await fixture.Local.KillBroker();
+        // CONNECT, CONNACK, SUBSCRIBE, SUBACK, PUBLISH, PUBACK, and what the stop takes; CONNECT, CONNACK, PUBLISH, PUBACK, DISCONNECT.
+        Assert.InRange(await Total($"devices/{one.Id}", "messages_count"), 6, 7);
+        Assert.Equal(5, await Total($"devices/{two.Id}", "messages_count"));
+        Assert.Equal(1, await Total($"devices/{one.Id}", "device_activity"));
+        Assert.Equal(2, await Total($"hubs/{hub.Id}", "active_devices"));
+
+        await fixture.Local.StartBroker();
+        var again = await clients.Connected(ClientKind.MqttNet, hub.Login(one));
+        await again.Subscribe("#");
+        await Eventually.True(async () => (await hub.Device(one)).GetProperty("is_connected").GetBoolean(), TimeSpan.FromSeconds(60));
+        await fixture.Local.KillBroker();
+        await fixture.Local.StartBroker();
+        await Eventually.True(
+            async () => !(await hub.Device(one)).GetProperty("is_connected").GetBoolean(), TimeSpan.FromSeconds(60), () => fixture.Local.Logs);
+        Assert.Equal(0, (await fixture.Api.Get($"hubs/{hub.Id}")).GetProperty("connected_device_count").GetInt64());
+    }
+
+    /// <summary>Of the last day; devices are counted once however many points show them.</summary>
+    private async Task<long> Total(string path, string name)
+    {
+        var metrics = await fixture.Api.Get($"{path}/metrics?start_date={DateTimeOffset.UtcNow.AddHours(-5):yyyy-MM-ddTHH:mm:ssZ}");
+        var points = metrics.GetProperty("metrics").EnumerateArray().Single(series => series.GetProperty("name").GetString() == name)
+            .GetProperty("points").EnumerateArray().Select(point => point[1].GetInt64()).ToList();
+        return name == "messages_count" ? points.Sum() : points.Max();
+    }
 }

@@ -21,6 +21,12 @@ public sealed class OfficialScalewaySdk(HubFixture fixture)
     public Task Routes_to_object_storage_rest_and_database_are_created_changed_and_deleted() => Passes("sdk-routes.mjs");
 
     [Fact]
+    public Task Twin_documents_are_put_patched_with_versions_listed_and_deleted() => Passes("sdk-twins.mjs");
+
+    [Fact]
+    public Task Metrics_have_their_names_and_points_in_each_of_the_five_scales() => Passes("sdk-metrics.mjs");
+
+    [Fact]
     public Task Errors_come_out_as_the_classes_made_for_them() => Passes("sdk-errors.mjs");
 
     [Fact]

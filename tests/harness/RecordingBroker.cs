@@ -25,6 +25,8 @@ public sealed class RecordingBroker : IBrokerControl
 
     public sealed record HubEnded(Guid HubId, ReasonCode Reason, HubEvent? Because, bool DropEverything) : Call(HubId);
 
+    public sealed record Raised(Guid HubId, HubEvent Happened) : Call(HubId);
+
     public sealed record Configured(Guid HubId, HubSettings Settings) : Call(HubId);
 
     public IReadOnlyList<Call> Calls => [.. _calls];
@@ -72,6 +74,8 @@ public sealed class RecordingBroker : IBrokerControl
         await _hold.WaitAsync(cancel);
         return IngestOutcome.Accepted;
     }
+
+    public void Raise(Guid hubId, HubEvent happened) => _calls.Enqueue(new Raised(hubId, happened));
 
     public void RightsChanged(Guid hubId, Guid deviceId, Rights rights) => _calls.Enqueue(new RightsSwapped(hubId, deviceId, rights));
 

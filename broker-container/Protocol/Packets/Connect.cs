@@ -17,18 +17,18 @@ public sealed record Connect
     public required byte Level { get; init; }
     public required bool CleanStart { get; init; }
     public required ushort KeepAliveSeconds { get; init; }
-    public string ClientId { get; init; } = "";
-    public string? UserName { get; init; }
-    public byte[]? Password { get; init; }
-    public Will? Will { get; init; }
-    public uint SessionExpirySeconds { get; init; }
-    public ushort ReceiveMaximum { get; init; } = ushort.MaxValue;
-    public uint MaximumPacketSize { get; init; } = uint.MaxValue;
-    public ushort TopicAliasMaximum { get; init; }
-    public bool RequestProblemInformation { get; init; } = true;
-    public bool RequestResponseInformation { get; init; }
-    public string? AuthenticationMethod { get; init; }
-    public byte[]? AuthenticationData { get; init; }
+    public string ClientId { get; private set; } = "";
+    public string? UserName { get; private set; }
+    public byte[]? Password { get; private set; }
+    public Will? Will { get; private set; }
+    public uint SessionExpirySeconds { get; private set; }
+    public ushort ReceiveMaximum { get; private set; } = ushort.MaxValue;
+    public uint MaximumPacketSize { get; private set; } = uint.MaxValue;
+    public ushort TopicAliasMaximum { get; private set; }
+    public bool RequestProblemInformation { get; private set; } = true;
+    public bool RequestResponseInformation { get; private set; }
+    public string? AuthenticationMethod { get; private set; }
+    public byte[]? AuthenticationData { get; private set; }
     public required int RemainingLength { get; init; }
 
     public bool IsV5 => Level == ProtocolLevel.Mqtt5;
@@ -60,16 +60,13 @@ public sealed record Connect
         };
         if (level == ProtocolLevel.Mqtt5)
         {
-            connect = ReadProperties(connect, ref reader);
+            connect.ReadProperties(ref reader);
         }
         maximumPacketSize = connect.MaximumPacketSize;
-        connect = connect with
-        {
-            ClientId = reader.String(),
-            Will = (flags & 0x04) != 0 ? ReadWill(ref reader, flags, level) : null,
-            UserName = (flags & 0x80) != 0 ? reader.String() : null,
-            Password = (flags & 0x40) != 0 ? reader.Binary().ToArray() : null,
-        };
+        connect.ClientId = reader.String();
+        connect.Will = (flags & 0x04) != 0 ? ReadWill(ref reader, flags, level) : null;
+        connect.UserName = (flags & 0x80) != 0 ? reader.String() : null;
+        connect.Password = (flags & 0x40) != 0 ? reader.Binary().ToArray() : null;
         reader.End();
         return connect;
     }
@@ -108,29 +105,45 @@ public sealed record Connect
         return flags;
     }
 
-    private static Connect ReadProperties(Connect connect, ref PacketReader reader)
+    private void ReadProperties(ref PacketReader reader)
     {
         var properties = new PropertyReader(ref reader, PropertyPlace.Connect);
         while (properties.Next())
         {
-            connect = properties.Id switch
+            switch (properties.Id)
             {
-                PropertyId.SessionExpiryInterval => connect with { SessionExpirySeconds = properties.Number },
-                PropertyId.ReceiveMaximum => connect with { ReceiveMaximum = (ushort)properties.NotZero() },
-                PropertyId.MaximumPacketSize => connect with { MaximumPacketSize = properties.NotZero() },
-                PropertyId.TopicAliasMaximum => connect with { TopicAliasMaximum = (ushort)properties.Number },
-                PropertyId.RequestProblemInformation => connect with { RequestProblemInformation = properties.Flag() },
-                PropertyId.RequestResponseInformation => connect with { RequestResponseInformation = properties.Flag() },
-                PropertyId.AuthenticationMethod => connect with { AuthenticationMethod = Utf8Text.Decode(properties.Value) },
-                PropertyId.AuthenticationData => connect with { AuthenticationData = properties.Value.ToArray() },
-                _ => connect,
-            };
+                case PropertyId.SessionExpiryInterval:
+                    SessionExpirySeconds = properties.Number;
+                    break;
+                case PropertyId.ReceiveMaximum:
+                    ReceiveMaximum = (ushort)properties.NotZero();
+                    break;
+                case PropertyId.MaximumPacketSize:
+                    MaximumPacketSize = properties.NotZero();
+                    break;
+                case PropertyId.TopicAliasMaximum:
+                    TopicAliasMaximum = (ushort)properties.Number;
+                    break;
+                case PropertyId.RequestProblemInformation:
+                    RequestProblemInformation = properties.Flag();
+                    break;
+                case PropertyId.RequestResponseInformation:
+                    RequestResponseInformation = properties.Flag();
+                    break;
+                case PropertyId.AuthenticationMethod:
+                    AuthenticationMethod = Utf8Text.Decode(properties.Value);
+                    break;
+                case PropertyId.AuthenticationData:
+                    AuthenticationData = properties.Value.ToArray();
+                    break;
+                default:
+                    break;
+            }
         }
-        if (connect.AuthenticationData is not null && connect.AuthenticationMethod is null)
+        if (AuthenticationData is not null && AuthenticationMethod is null)
         {
             MqttException.Protocol("authentication data without a method");
         }
-        return connect;
     }
 
     private static Will ReadWill(ref PacketReader reader, byte flags, byte level)

@@ -41,9 +41,13 @@ public ref struct Publish
             Retain = (firstByte & 1) != 0,
             AllPropertiesForwarded = true,
         };
-        if (publish.Qos == 3 || (publish.Qos == 0 && publish.Dup))
+        if (publish.Qos == 3)
         {
-            MqttException.Malformed("QoS 3, or DUP with QoS 0 [MQTT-3.3.1-2] [MQTT-3.3.1-4]");
+            MqttException.InvalidQos(ReasonCode.MalformedPacket, 3, "QoS 3 [MQTT-3.3.1-4]");
+        }
+        if (publish.Qos == 0 && publish.Dup)
+        {
+            MqttException.Malformed("DUP with QoS 0 [MQTT-3.3.1-2]");
         }
         var reader = new PacketReader(body);
         publish.Topic = reader.Binary();
@@ -131,6 +135,21 @@ public ref struct Publish
             rest = rest[size..];
         }
         return copied;
+    }
+
+    /// <summary>The first property of that kind as it stands, or nothing.</summary>
+    public readonly ReadOnlySpan<byte> Find(PropertyId id)
+    {
+        for (var rest = Properties; !rest.IsEmpty;)
+        {
+            var size = SizeOf(rest);
+            if ((PropertyId)rest[0] == id)
+            {
+                return rest[..size];
+            }
+            rest = rest[size..];
+        }
+        return default;
     }
 
     // Only called on what PropertyReader has accepted.

@@ -16,8 +16,8 @@ public static class ServerPackets
             : [0x20, 2, (byte)(sessionPresent && level == ProtocolLevel.Mqtt311 ? 1 : 0), ReturnCode(reason)];
 
     /// <summary>The CONNACK of 5.0 that says no.</summary>
-    public static byte[] RefusingConnAck(ReasonCode reason, string? text, uint maximumSize) =>
-        Explained(0x20, [0, (byte)reason], text, maximumSize, []);
+    public static byte[] RefusingConnAck(ReasonCode reason, string? text, uint maximumSize, string? otherServer = null) =>
+        Explained(0x20, [0, (byte)reason], text, maximumSize, [], otherServer);
 
     // packet id | [properties] | code+
     public static byte[] SubAck(ushort packetId, ReadOnlySpan<byte> codes, bool isV5, string? text, uint maximumSize) => isV5
@@ -29,8 +29,8 @@ public static class ServerPackets
         WithProperties(0xB0, [(byte)(packetId >> 8), (byte)packetId], isV5 ? new PropertyWriter() : null, isV5 ? codes : []);
 
     // reason code | properties
-    public static byte[] Disconnect(ReasonCode reason, string? text, uint maximumSize) =>
-        Explained(0xE0, [(byte)reason], text, maximumSize, []);
+    public static byte[] Disconnect(ReasonCode reason, string? text, uint maximumSize, string? otherServer = null) =>
+        Explained(0xE0, [(byte)reason], text, maximumSize, [], otherServer);
 
     // packet id | reason code | properties
     /// <summary>PUBACK, PUBREC, PUBREL or PUBCOMP of 5.0 that says why.</summary>
@@ -47,18 +47,29 @@ public static class ServerPackets
         ReasonCode.Success => 0,
         ReasonCode.UnsupportedProtocolVersion => 1,
         ReasonCode.ClientIdentifierNotValid => 2,
-        ReasonCode.ServerUnavailable or ReasonCode.ServerBusy or ReasonCode.ConnectionRateExceeded => 3,
+        ReasonCode.ServerUnavailable or ReasonCode.ServerBusy or ReasonCode.ConnectionRateExceeded or ReasonCode.UseAnotherServer => 3,
         ReasonCode.BadUserNameOrPassword => 4,
         ReasonCode.NotAuthorized or ReasonCode.Banned => 5,
         _ => 0xFF,
     };
 
-    /// <summary>With a Reason String, or without where the packet would grow beyond what the client takes. [MQTT-3.2.2-19] [MQTT-3.14.2-3]</summary>
-    private static byte[] Explained(byte first, ReadOnlySpan<byte> head, string? text, uint maximumSize, ReadOnlySpan<byte> payload)
+    /// <summary>
+    /// With a Server Reference and a Reason String; without what would make the packet larger than the client takes, the text first.
+    /// [MQTT-3.2.2-19] [MQTT-3.14.2-3]
+    /// </summary>
+    private static byte[] Explained(
+        byte first, ReadOnlySpan<byte> head, string? text, uint maximumSize, ReadOnlySpan<byte> payload, string? otherServer = null)
     {
-        if (text is not null)
+        foreach (var (isTold, isNamed) in new[] { (true, true), (false, true), (true, false) })
         {
-            var packet = WithProperties(first, head, new PropertyWriter().Text(PropertyId.ReasonString, text), payload);
+            if ((isTold && text is null) || (isNamed && otherServer is null))
+            {
+                continue;
+            }
+            var properties = new PropertyWriter();
+            _ = isNamed ? properties.Text(PropertyId.ServerReference, otherServer!) : properties;
+            _ = isTold ? properties.Text(PropertyId.ReasonString, text!) : properties;
+            var packet = WithProperties(first, head, properties, payload);
             if ((uint)packet.Length <= maximumSize)
             {
                 return packet;

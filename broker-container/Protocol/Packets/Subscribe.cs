@@ -29,7 +29,7 @@ public sealed record Subscribe(ushort PacketId, IReadOnlyList<SubscribeEntry> En
         {
             MqttException.Protocol("SUBSCRIBE without a filter [MQTT-3.8.3-2]");
         }
-        var entries = new List<SubscribeEntry>(4);
+        var entries = new List<SubscribeEntry>(1);
         while (!reader.AtEnd)
         {
             if (entries.Count == maximumFilters)
@@ -57,7 +57,7 @@ public sealed record Subscribe(ushort PacketId, IReadOnlyList<SubscribeEntry> En
     {
         if ((options & 3) == 3)
         {
-            throw new MqttException(isV5 ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket, "QoS 3 in SUBSCRIBE [MQTT-3.8.3-4]");
+            MqttException.InvalidQos(isV5 ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket, 3, "QoS 3 in SUBSCRIBE [MQTT-3.8.3-4]");
         }
         if ((options & (isV5 ? 0xC0 : 0xFC)) != 0)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using IotHub.Core.Domain;
 
 namespace IotHub.Core.Storage.Memory;
 
@@ -30,15 +31,25 @@ public sealed class MemoryChangeFeed(TimeProvider time) : IChangeFeed
         }
     }
 
+    public Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        lock (_lock)
+        {
+            return Task.FromResult<IReadOnlyList<RegistryChange>>(
+                [.. _changes.Where(change => change.At >= Hour(from) && change.At < Hour(until))]);
+        }
+    }
+
     public Task Trim(DateTimeOffset before, CancellationToken cancel = default)
     {
         cancel.ThrowIfCancellationRequested();
-        var utc = before.ToUniversalTime();
-        var hour = new DateTimeOffset(utc.Year, utc.Month, utc.Day, utc.Hour, 0, 0, TimeSpan.Zero);
         lock (_lock)
         {
-            _changes.RemoveAll(change => change.At < hour);
+            _changes.RemoveAll(change => change.At < Hour(before));
         }
         return Task.CompletedTask;
     }
+
+    private static DateTimeOffset Hour(DateTimeOffset at) => at.DownTo(TimeSpan.FromHours(1));
 }

@@ -5,7 +5,7 @@ using IotHub.Core.Domain;
 namespace IotHub.Core.Storage.Memory;
 
 /// <summary>The registry of one process: for tests and for trying things out. Same rules and exceptions as the Table driver.</summary>
-public sealed class MemoryRegistry(IChangeFeed changes) : IRegistry
+public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = null) : IRegistry
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Guid, Versioned<Hub>> _hubs = [];
@@ -15,6 +15,8 @@ public sealed class MemoryRegistry(IChangeFeed changes) : IRegistry
     private readonly Dictionary<Guid, DeviceActivity> _activity = [];
     private readonly Dictionary<Guid, Network> _networks = [];
     private readonly Dictionary<Guid, Versioned<Route>> _routes = [];
+    private readonly Dictionary<string, (Guid Run, DateTimeOffset SeenAt)> _brokers = new(StringComparer.Ordinal);
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
     private long _lastVersion;
 
     public async Task CreateHub(Hub hub, CancellationToken cancel = default)
@@ -37,6 +39,29 @@ public sealed class MemoryRegistry(IChangeFeed changes) : IRegistry
         lock (_lock)
         {
             return Replace(_hubs, hub.Value.Id, hub, "hub");
+        }
+    }
+
+    public async Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default)
+    {
+        await changes.Append(next.Id, ChangedKind.Hub, next.Id, cancel);
+        lock (_lock)
+        {
+            var holder = _hubs.Values.FirstOrDefault(other =>
+                other.Value.Id != next.Id && other.Value.CustomCaFingerprint == next.CustomCaFingerprint);
+            return holder is null
+                ? Replace(_hubs, next.Id, hub with { Value = next }, "hub")
+                : throw new AlreadyExistsException("hub", holder.Value.Id, "certificate authority");
+        }
+    }
+
+    public Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        lock (_lock)
+        {
+            return Task.FromResult(
+                fingerprint.Length == 0 ? null : _hubs.Values.FirstOrDefault(hub => hub.Value.CustomCaFingerprint == fingerprint));
         }
     }
 
@@ -162,20 +187,30 @@ public sealed class MemoryRegistry(IChangeFeed changes) : IRegistry
         lock (_lock)
         {
             var found = _activity.GetValueOrDefault(deviceId);
-            return Task.FromResult(found is not null && found.HubId == hubId ? found : DeviceActivity.Never(hubId, deviceId));
+            return Task.FromResult(found is not null && found.HubId == hubId ? AsOfNow(found) : DeviceActivity.Never(hubId, deviceId));
         }
     }
 
     public IAsyncEnumerable<DeviceActivity> ActivityOfHub(Guid hubId, CancellationToken cancel = default) =>
-        All(() => _activity.Values.Where(activity => activity.HubId == hubId), cancel);
+        All(() => _activity.Values.Where(activity => activity.HubId == hubId).Select(AsOfNow), cancel);
 
     public Task<long> CountConnected(Guid hubId, CancellationToken cancel = default)
     {
         cancel.ThrowIfCancellationRequested();
         lock (_lock)
         {
-            return Task.FromResult((long)_activity.Values.Count(activity => activity.HubId == hubId && activity.IsConnected));
+            return Task.FromResult((long)_activity.Values.Count(activity => activity.HubId == hubId && AsOfNow(activity).IsConnected));
         }
+    }
+
+    public Task RecordBroker(string name, Guid run, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        lock (_lock)
+        {
+            _brokers[name] = (run, _time.GetUtcNow());
+        }
+        return Task.CompletedTask;
     }
 
     public Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default)
@@ -273,6 +308,11 @@ public sealed class MemoryRegistry(IChangeFeed changes) : IRegistry
 
     public IAsyncEnumerable<Route> RoutesOfHub(Guid hubId, CancellationToken cancel = default) =>
         All(() => _routes.Values.Select(route => route.Value).Where(route => route.HubId == hubId), cancel);
+
+    private DeviceActivity AsOfNow(DeviceActivity activity) => activity is { IsConnected: true, BrokerRun: { } run }
+        && !_brokers.Values.Any(broker => broker.Run == run && _time.GetUtcNow() - broker.SeenAt <= IRegistry.BrokerSilence)
+            ? activity with { IsConnected = false }
+            : activity;
 
     private void EnsureFree(Device device)
     {

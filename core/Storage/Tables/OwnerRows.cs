@@ -3,8 +3,8 @@ using Azure.Data.Tables;
 namespace IotHub.Core.Storage.Tables;
 
 /// <summary>
-/// Pointer rows: from the id of a thing, or the fingerprint of a certificate, to the hub it belongs to. A pointer is written before
-/// the thing and removed after it, so it may point at nothing: who follows it checks the thing.
+/// Pointer rows: from the id of a thing, or the fingerprint of a certificate or authority, to the hub it belongs to. A pointer is
+/// written before the thing and removed after it, so it may point at nothing: who follows it checks the thing.
 /// </summary>
 internal sealed class OwnerRows(TableClient owners, TimeProvider time)
 {
@@ -18,6 +18,8 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
     private static readonly TimeSpan Respite = TimeSpan.FromMinutes(1);
 
     public static string Certificate(string fingerprint) => "cert:" + fingerprint;
+
+    public static string Authority(string fingerprint) => "ca:" + fingerprint;
 
     public static Guid HubOf(TableEntity pointer) => pointer.GetGuid(Rows.HubId) ?? Guid.Empty;
     public static Guid? OtherHubOf(TableEntity pointer) => pointer.GetGuid(OtherHubId);
@@ -81,25 +83,42 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
     /// <summary>Takes a certificate for a device.</summary>
     /// <param name="isHeld">Does this device really have that certificate?</param>
     /// <exception cref="AlreadyExistsException">Another device holds it, or is about to.</exception>
-    public async Task TakeCertificate(
+    public Task TakeCertificate(
         string fingerprint, Guid hubId, Guid deviceId, Func<Guid, Task<bool>> isHeld, CancellationToken cancel)
     {
         var wanted = new TableEntity(Certificate(fingerprint), Row) { [Rows.HubId] = hubId, [Rows.DeviceId] = deviceId };
+        return Take(wanted, DeviceOf, "device", "certificate", isHeld, cancel);
+    }
+
+    /// <summary>Takes a customer's certificate authority for a hub.</summary>
+    /// <param name="isHeld">Does this hub really have that authority?</param>
+    /// <exception cref="AlreadyExistsException">Another hub holds it, or is about to.</exception>
+    public Task TakeAuthority(string fingerprint, Guid hubId, Func<Guid, Task<bool>> isHeld, CancellationToken cancel)
+    {
+        var wanted = new TableEntity(Authority(fingerprint), Row) { [Rows.HubId] = hubId };
+        return Take(wanted, HubOf, "hub", "certificate authority", isHeld, cancel);
+    }
+
+    private async Task Take(
+        TableEntity wanted, Func<TableEntity, Guid> holderOf, string resource, string what, Func<Guid, Task<bool>> isHeld,
+        CancellationToken cancel)
+    {
+        var (taker, hubId) = (holderOf(wanted), HubOf(wanted));
         while (await owners.Insert(wanted, cancel) != Written.Done)
         {
             if (await owners.Find(wanted.PartitionKey, Row, cancel) is not { } held)
             {
                 continue;
             }
-            var holder = DeviceOf(held);
-            if (holder == deviceId && HubOf(held) == hubId)
+            var holder = holderOf(held);
+            if (holder == taker && HubOf(held) == hubId)
             {
                 return;
             }
             var isFresh = time.GetUtcNow() - (held.Timestamp ?? DateTimeOffset.MinValue) < Respite;
-            if (holder != deviceId && (isFresh || await isHeld(holder)))
+            if (holder != taker && (isFresh || await isHeld(holder)))
             {
-                throw new AlreadyExistsException("device", holder, "certificate");
+                throw new AlreadyExistsException(resource, holder, what);
             }
             if ((await owners.Replace(wanted, held.ETag, cancel)).Result == Written.Done)
             {
@@ -107,6 +126,11 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
             }
         }
     }
+
+    /// <summary>Lets go of a customer's authority, if there is one and it is still this hub's.</summary>
+    public Task DropAuthority(string fingerprint, Guid hubId, CancellationToken cancel) => fingerprint.Length == 0
+        ? Task.CompletedTask
+        : DropIf(Authority(fingerprint), pointer => HubOf(pointer) == hubId, cancel);
 
     /// <summary>Lets go of a certificate, if there is one and it is still this device's.</summary>
     public Task DropCertificate(string fingerprint, Guid deviceId, CancellationToken cancel) => fingerprint.Length == 0

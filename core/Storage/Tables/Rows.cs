@@ -17,8 +17,10 @@ internal static class TableNames
     public const string Changes = "changes";
     public const string Events = "events";
     public const string Episodes = "episodes";
+    public const string Twins = "twins";
+    public const string Metrics = "metrics";
     public static readonly IReadOnlyList<string> All =
-        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes];
+        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes, Twins, Metrics];
 }
 
 /// <summary>Keys and columns of rows.</summary>
@@ -54,6 +56,19 @@ internal static class Rows
         var end = string.Concat(prefix.AsSpan(0, prefix.Length - 1), ";");
         return TableClient.CreateQueryFilter($"PartitionKey eq {partition} and RowKey ge {prefix} and RowKey lt {end}");
     }
+
+    /// <summary>All rows of a hub's partitions, which are named by its key, <c>|</c> and more (and <c>}</c> comes right after <c>|</c>).</summary>
+    public static string OfHub(Guid hubId) =>
+        TableClient.CreateQueryFilter($"PartitionKey ge {Key(hubId) + "|"} and PartitionKey lt {HubEnd(hubId)}");
+
+    /// <summary>Comes after the names of all partitions that <see cref="OfHub"/> finds.</summary>
+    public static string HubEnd(Guid hubId) => Key(hubId) + "}";
+
+    /// <summary>An hour (UTC) in keys, <c>yyyyMMddHH</c>.</summary>
+    public static string Hour(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMddHH", CultureInfo.InvariantCulture);
+
+    /// <summary>A day (UTC) in keys, <c>yyyyMMdd</c>.</summary>
+    public static string Day(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMdd", CultureInfo.InvariantCulture);
 
     public static string OfPartition(string partition) => TableClient.CreateQueryFilter($"PartitionKey eq {partition}");
 

@@ -23,11 +23,7 @@ internal static class TableCalls
         Guard<TableEntity?>(table, async () =>
         {
             var answer = await table.GetEntityIfExistsAsync<TableEntity>(partition, row, columns.Length == 0 ? null : columns, cancel);
-            if (!answer.HasValue && answer.GetRawResponse().Content.ToString().Contains("TableNotFound", StringComparison.Ordinal))
-            {
-                throw new RequestFailedException(404, "the table does not exist", "TableNotFound", null);
-            }
-            return answer.HasValue ? answer.Value : null;
+            return !answer.HasValue && IsMissing(answer.GetRawResponse()) ? null : answer.Value;
         }, cancel);
 
     public static Task<Written> Insert(this TableClient table, TableEntity entity, CancellationToken cancel) =>
@@ -52,7 +48,7 @@ internal static class TableCalls
 
     /// <summary>True when the row was there.</summary>
     public static Task<bool> Delete(this TableClient table, string partition, string row, CancellationToken cancel) =>
-        Guard(table, async () => (await table.DeleteEntityAsync(partition, row, ETag.All, cancel)).Status != 404, cancel);
+        Guard(table, async () => !IsMissing(await table.DeleteEntityAsync(partition, row, ETag.All, cancel)), cancel);
 
     /// <summary>Deletes the row only if it is still the one that was read.</summary>
     public static Task<Written> DeleteAsRead(this TableClient table, TableEntity read, CancellationToken cancel) =>
@@ -115,6 +111,16 @@ internal static class TableCalls
             items,
             new ParallelOptions { MaxDegreeOfParallelism = ParallelCalls, CancellationToken = cancel },
             async (item, stop) => await work(item, stop));
+
+    /// <summary>Is the row not there? A table that is not there is an error.</summary>
+    private static bool IsMissing(Response response)
+    {
+        if (response.Status == 404 && response.Content.ToString().Contains("TableNotFound", StringComparison.Ordinal))
+        {
+            throw new RequestFailedException(404, "the table does not exist", "TableNotFound", null);
+        }
+        return response.Status == 404;
+    }
 
     private static Task<Written> Write(TableClient table, Func<Task<Response>> call, CancellationToken cancel) =>
         Guard(table, async () =>

@@ -17,15 +17,25 @@ public sealed class TableChangeFeed(TableServiceClient tables, TimeProvider time
     {
         var now = time.GetUtcNow();
         var row = string.Create(CultureInfo.InvariantCulture, $"{now.Ticks:D19}-{Guid.NewGuid():D}");
-        return _changes.Put(new TableEntity(Hour(now), row) { [Rows.HubId] = hubId, [Kind] = kind.ToString(), [Id] = id }, cancel);
+        return _changes.Put(new TableEntity(Rows.Hour(now), row) { [Rows.HubId] = hubId, [Kind] = kind.ToString(), [Id] = id }, cancel);
     }
 
-    public async Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default)
+    public Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default)
     {
         var first = since.UtcTicks.ToString("D19", CultureInfo.InvariantCulture);
+        return Read(TableClient.CreateQueryFilter($"PartitionKey ge {Rows.Hour(since)} and RowKey ge {first}"), cancel);
+    }
+
+    public Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default) =>
+        Read(TableClient.CreateQueryFilter($"PartitionKey ge {Rows.Hour(from)} and PartitionKey lt {Rows.Hour(until)}"), cancel);
+
+    public Task Trim(DateTimeOffset before, CancellationToken cancel = default) =>
+        _changes.DeleteAll(TableClient.CreateQueryFilter($"PartitionKey lt {Rows.Hour(before)}"), cancel);
+
+    private async Task<IReadOnlyList<RegistryChange>> Read(string filter, CancellationToken cancel)
+    {
         var found = new List<RegistryChange>();
-        await foreach (var row in _changes.Query(
-            TableClient.CreateQueryFilter($"PartitionKey ge {Hour(since)} and RowKey ge {first}"), cancel: cancel))
+        await foreach (var row in _changes.Query(filter, cancel: cancel))
         {
             // A kind that a newer program writes is still a reason to look at its hub.
             var kind = Enum.TryParse<ChangedKind>(row.GetString(Kind), out var known) ? known : ChangedKind.Hub;
@@ -35,9 +45,4 @@ public sealed class TableChangeFeed(TableServiceClient tables, TimeProvider time
         }
         return found;
     }
-
-    public Task Trim(DateTimeOffset before, CancellationToken cancel = default) =>
-        _changes.DeleteAll(TableClient.CreateQueryFilter($"PartitionKey lt {Hour(before)}"), cancel);
-
-    private static string Hour(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyyMMddHH", CultureInfo.InvariantCulture);
 }

@@ -9,17 +9,18 @@ public sealed partial class TableRegistry
 {
     private const string IsConnected = "IsConnected";
     private const string LastActivityAt = "LastActivityAt";
+    private const string BrokerRun = "BrokerRun";
 
     public async Task<DeviceActivity> GetActivity(Guid hubId, Guid deviceId, CancellationToken cancel = default) =>
         await _activity.Find(Rows.Key(hubId), Rows.Key(deviceId), cancel) is { } row
-            ? ReadActivity(row)
+            ? await _brokers.AsOfNow(ReadActivity(row), cancel)
             : DeviceActivity.Never(hubId, deviceId);
 
     public async IAsyncEnumerable<DeviceActivity> ActivityOfHub(Guid hubId, [EnumeratorCancellation] CancellationToken cancel = default)
     {
         await foreach (var row in _activity.Query(Rows.OfPartition(Rows.Key(hubId)), cancel: cancel))
         {
-            yield return ReadActivity(row);
+            yield return await _brokers.AsOfNow(ReadActivity(row), cancel);
         }
     }
 
@@ -27,12 +28,14 @@ public sealed partial class TableRegistry
     {
         var count = 0L;
         var filter = TableClient.CreateQueryFilter($"PartitionKey eq {Rows.Key(hubId)} and IsConnected eq {true}");
-        await foreach (var _ in _activity.Query(filter, ["RowKey"], cancel))
+        await foreach (var row in _activity.Query(filter, ["PartitionKey", "RowKey", IsConnected, BrokerRun], cancel))
         {
-            count++;
+            count += (await _brokers.AsOfNow(ReadActivity(row), cancel)).IsConnected ? 1 : 0;
         }
         return count;
     }
+
+    public Task RecordBroker(string name, Guid run, CancellationToken cancel = default) => _brokers.Record(name, run, cancel);
 
     public Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default)
     {
@@ -93,7 +96,8 @@ public sealed partial class TableRegistry
         Guid.Parse(row.PartitionKey),
         Guid.Parse(row.RowKey),
         row.GetBoolean(IsConnected) ?? false,
-        row.GetDateTimeOffset(LastActivityAt) ?? DateTimeOffset.UnixEpoch);
+        row.GetDateTimeOffset(LastActivityAt) ?? DateTimeOffset.UnixEpoch,
+        row.GetGuid(BrokerRun));
 
     private async ValueTask<TableEntity?> FindOwned(string rowKey, CancellationToken cancel) =>
         await _owners.FindHub(rowKey, cancel) is { } hubId ? await _registry.Find(Rows.Key(hubId), rowKey, cancel) : null;
@@ -135,6 +139,10 @@ public sealed partial class TableRegistry
             [IsConnected] = report.IsConnected,
             [LastActivityAt] = report.LastActivityAt.ToUniversalTime(),
         };
+        if (report.BrokerRun is { } run)
+        {
+            row[BrokerRun] = run;
+        }
         for (var attempt = 0; ; attempt++)
         {
             var stored = await _activity.Find(partition, key, cancel);

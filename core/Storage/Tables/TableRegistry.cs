@@ -26,6 +26,7 @@ public sealed partial class TableRegistry : IRegistry
     private readonly TableClient _organizations;
     private readonly TableClient _activity;
     private readonly OwnerRows _owners;
+    private readonly BrokerRows _brokers;
     private readonly IChangeFeed _changes;
 
     public TableRegistry(TableServiceClient tables, IChangeFeed changes, TimeProvider time)
@@ -34,6 +35,7 @@ public sealed partial class TableRegistry : IRegistry
         _projects = tables.GetTableClient(TableNames.Projects);
         _organizations = tables.GetTableClient(TableNames.Organizations);
         _activity = tables.GetTableClient(TableNames.Activity);
+        _brokers = new BrokerRows(_activity, time);
         _owners = new OwnerRows(tables.GetTableClient(TableNames.Owners), time);
         _changes = changes;
     }
@@ -61,6 +63,31 @@ public sealed partial class TableRegistry : IRegistry
         return Replaced(result, hub.Value, version, "hub", hub.Value.Id);
     }
 
+    public async Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default)
+    {
+        await _owners.TakeAuthority(
+            next.CustomCaFingerprint,
+            next.Id,
+            async holder => (await GetHub(holder, cancel))?.Value.CustomCaFingerprint == next.CustomCaFingerprint,
+            cancel);
+        var stored = await ReplaceHub(hub with { Value = next }, cancel);
+        if (hub.Value.CustomCaFingerprint != next.CustomCaFingerprint)
+        {
+            await _owners.DropAuthority(hub.Value.CustomCaFingerprint, next.Id, cancel);
+        }
+        return stored;
+    }
+
+    public async Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default)
+    {
+        if (fingerprint.Length == 0 || await _owners.FindHub(OwnerRows.Authority(fingerprint), cancel) is not { } hubId)
+        {
+            return null;
+        }
+        var hub = await GetHub(hubId, cancel);
+        return hub?.Value.CustomCaFingerprint == fingerprint ? hub : null;
+    }
+
     public async Task DeleteHub(Guid hubId, CancellationToken cancel = default)
     {
         await _changes.Append(hubId, ChangedKind.Hub, hubId, cancel);
@@ -71,6 +98,7 @@ public sealed partial class TableRegistry : IRegistry
         if (hub is not null)
         {
             await Task.WhenAll(
+                _owners.DropAuthority(hub.CustomCaFingerprint, hubId, cancel),
                 _projects.Delete(Rows.Key(hub.ProjectId), key, cancel),
                 _organizations.Delete(Rows.Key(hub.OrganizationId), key, cancel));
         }

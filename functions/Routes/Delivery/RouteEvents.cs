@@ -67,7 +67,7 @@ public sealed partial class RouteEvents(
         {
             Log.NotPublished(logger, route.Id, outcome);
         }
-        await events.Append(hub.Id, id.ToString("N"), happened, cancel);
+        await events.Append(hub.Id, [new LoggedEvent(id.ToString("N"), happened)], cancel);
     }
 
     private static partial class Log

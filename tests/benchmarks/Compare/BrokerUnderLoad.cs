@@ -27,7 +27,9 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
             .Select(folder => Path.Combine(folder, "mosquitto")).FirstOrDefault(File.Exists);
 
     /// <summary>Our broker, stand-alone, as the Release build of this checkout left it.</summary>
-    public static async Task<BrokerUnderLoad> StartOurs(TempFolder files)
+    /// <param name="core">The processor that it has to stay on, or null.</param>
+    /// <param name="transport">Another transport for plain TCP than the broker would choose.</param>
+    public static async Task<BrokerUnderLoad> StartOurs(TempFolder files, string? core = null, string? transport = null)
     {
         var program = RepositoryRoot.Combine("broker-container", "bin", "Release", "net10.0", "IotHub.Broker");
         if (!File.Exists(program))
@@ -35,16 +37,21 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
             throw new InvalidOperationException($"{program} is not there: build the benchmarks with -c Release");
         }
         var (certificate, key) = Certificate(files);
-        var process = ChildProcess.Start(
-            program, ["--standalone", "--port", "0", "--tls-port", "0", "--cert", certificate, "--key", key, "--log-level", "error"]);
+        List<string> arguments =
+            ["--standalone", "--port", "0", "--tls-port", "0", "--cert", certificate, "--key", key, "--log-level", "error"];
+        if (transport is not null)
+        {
+            arguments.AddRange(["--transport", transport]);
+        }
+        var process = Start(core, program, arguments);
         await Until(process, () => process.StandardOutput.Contains("ready {", StringComparison.Ordinal));
         var line = process.StandardOutput.Split('\n').First(text => text.StartsWith("ready {", StringComparison.Ordinal));
         using var ports = JsonDocument.Parse(line["ready ".Length..]);
         return new BrokerUnderLoad(
-            "ours", process, ports.RootElement.GetProperty("port").GetInt32(), ports.RootElement.GetProperty("tls_port").GetInt32());
+            transport is null ? "ours" : $"ours, {transport}", process, ports.RootElement.GetProperty("port").GetInt32(), ports.RootElement.GetProperty("tls_port").GetInt32());
     }
 
-    public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files)
+    public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files, string? core)
     {
         var (certificate, key) = Certificate(files);
         var ports = FreePorts.Take(2);
@@ -62,12 +69,17 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
             keyfile {key}
 
             """);
-        var process = ChildProcess.Start(MosquittoProgram!, ["-c", configuration]);
+        var process = Start(core, MosquittoProgram!, ["-c", configuration]);
         await Until(process, () => FreePorts.Answers(ports[1]).Result);
         return new BrokerUnderLoad("Mosquitto", process, ports[0], ports[1]);
     }
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
+
+    // taskset becomes the program: the process id stays.
+    private static ChildProcess Start(string? core, string program, IEnumerable<string> arguments) => core is null
+        ? ChildProcess.Start(program, arguments)
+        : ChildProcess.Start("taskset", ["-c", core, program, .. arguments]);
 
     private static async Task Until(ChildProcess process, Func<bool> condition)
     {

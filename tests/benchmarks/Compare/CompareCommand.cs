@@ -10,9 +10,11 @@ internal static class CompareCommand
 {
     public const string Usage =
         """
-        compare [--rounds N (3)] [--quick] [--only TEXT] [--ours]
+        compare [--rounds N (3)] [--quick] [--only TEXT] [--ours] [--sockets] [--broker-core N]
           our broker and, when installed, Mosquitto in turn through the loads of the design; medians, ratios, targets
           --quick: smaller crowds and one round   --only: loads whose name holds TEXT   --ours: without Mosquitto
+          --sockets: our broker once more, over the framework's sockets instead of its own loop
+          --broker-core: brokers stay on that processor; start the comparison itself on another: taskset -c 0 dotnet run … --broker-core 1
         """;
 
     public static async Task<int> Run(string[] args)
@@ -20,6 +22,7 @@ internal static class CompareCommand
         var quick = args.Contains("--quick");
         var rounds = Value(args, "--rounds") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : quick ? 1 : 3;
         var only = Value(args, "--only") ?? "";
+        var core = Value(args, "--broker-core");
         var scenarios = Scenarios.All(quick).Where(s => s.Name.Contains(only, StringComparison.OrdinalIgnoreCase)).ToList();
         var withMosquitto = BrokerUnderLoad.MosquittoProgram is not null && !args.Contains("--ours");
         if (BrokerUnderLoad.MosquittoProgram is null)
@@ -28,10 +31,14 @@ internal static class CompareCommand
         }
         using var files = new TempFolder("compare");
         var table = new CompareTable(rounds, ProcessFigures.LoadAverage());
-        List<Func<Task<BrokerUnderLoad>>> starts = [() => BrokerUnderLoad.StartOurs(files)];
+        List<Func<Task<BrokerUnderLoad>>> starts = [() => BrokerUnderLoad.StartOurs(files, core)];
+        if (args.Contains("--sockets"))
+        {
+            starts.Add(() => BrokerUnderLoad.StartOurs(files, core, "sockets"));
+        }
         if (withMosquitto)
         {
-            starts.Add(() => BrokerUnderLoad.StartMosquitto(files));
+            starts.Add(() => BrokerUnderLoad.StartMosquitto(files, core));
         }
         var lasting = new List<BrokerUnderLoad>();
         try
@@ -48,7 +55,7 @@ internal static class CompareCommand
             {
                 foreach (var scenario in scenarios)
                 {
-                    foreach (var (broker, start) in lasting.Zip(starts).Where(b => !scenario.OursOnly || b.First.Name == "ours"))
+                    foreach (var (broker, start) in lasting.Zip(starts).Where(b => !scenario.OursOnly || b.First.Name != "Mosquitto"))
                     {
                         var result = scenario.Fresh ? await LoadFresh(start, scenario.Options) : Load(broker, scenario.Options);
                         table.Add(scenario.Name, broker.Name, result);

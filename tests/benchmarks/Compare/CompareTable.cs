@@ -44,7 +44,7 @@ internal sealed class CompareTable(int rounds, string loadBefore)
             """);
         foreach (var scenario in scenarios)
         {
-            foreach (var broker in new[] { "ours", "Mosquitto" }.Where(b => _results.ContainsKey((scenario, b))))
+            foreach (var broker in new[] { "ours", "ours, sockets", "Mosquitto" }.Where(b => _results.ContainsKey((scenario, b))))
             {
                 text.AppendLine(Row(scenario, broker));
             }

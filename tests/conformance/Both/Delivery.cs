@@ -5,6 +5,8 @@ namespace IotHub.Conformance.Both;
 
 public sealed class DeliveryOverTcp() : Delivery(Via.Tcp);
 
+public sealed class DeliveryOverSockets() : Delivery(Via.Sockets);
+
 public sealed class DeliveryOverTls() : Delivery(Via.Tls);
 
 public sealed class DeliveryOverWebSocket() : Delivery(Via.WebSocket);

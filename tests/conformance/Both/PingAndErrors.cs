@@ -5,6 +5,8 @@ namespace IotHub.Conformance.Both;
 
 public sealed class PingAndErrorsOverTcp() : PingAndErrors(Via.Tcp);
 
+public sealed class PingAndErrorsOverSockets() : PingAndErrors(Via.Sockets);
+
 public sealed class PingAndErrorsOverTls() : PingAndErrors(Via.Tls);
 
 public sealed class PingAndErrorsOverWebSocket() : PingAndErrors(Via.WebSocket);

@@ -4,8 +4,16 @@ using Xunit;
 
 namespace IotHub.Conformance.Both;
 
+public sealed class SharedSubscriptionsOverTcp() : SharedSubscriptions(Via.Tcp);
+
+public sealed class SharedSubscriptionsOverTls() : SharedSubscriptions(Via.Tls);
+
+public sealed class SharedSubscriptionsOverWebSocket() : SharedSubscriptions(Via.WebSocket);
+
+public sealed class SharedSubscriptionsOverSecureWebSocket() : SharedSubscriptions(Via.SecureWebSocket);
+
 /// <summary>Section 4.8.2 of 5.0: shared subscriptions, which clients of 3.1.1 may use as well.</summary>
-public sealed class SharedSubscriptions : Conversation
+public abstract class SharedSubscriptions(Via via) : Conversation(via)
 {
     [Theory, BothVersions]
     [Statement("MQTT-4.8.2-1", "MQTT-4.8.2-2")]
@@ -164,7 +172,7 @@ public sealed class SharedSubscriptions : Conversation
     [Statement("MQTT-4.8.2-3", "MQTT-4.1.0-2")]
     public async Task Members_that_are_away_or_full_are_passed_over(byte level)
     {
-        await using var broker = TestBroker.Start(new BrokerLimits { InFlightMaximum = 1, QueuedMessagesPerSessionMaximum = 1 });
+        await using var broker = TestBroker.Start(new BrokerLimits { InFlightMaximum = 1, QueuedMessagesPerSessionMaximum = 1 }, via: Broker.Via);
         var lasting = new ConnectOptions
         {
             ClientId = "away",
@@ -219,7 +227,7 @@ public sealed class SharedSubscriptions : Conversation
     [Statement("MQTT-4.8.2-3")]
     public async Task A_member_that_may_not_read_the_topic_is_passed_over()
     {
-        await using var broker = TestBroker.Start(authenticator: new GuardedDoor("blind"));
+        await using var broker = TestBroker.Start(authenticator: new GuardedDoor("blind"), via: Broker.Via);
         await using var blind = await broker.Connect("blind");
         await blind.Subscribe("$share/g/#", 1);
         await using var seeing = await broker.Connect("seeing");
@@ -231,6 +239,54 @@ public sealed class SharedSubscriptions : Conversation
         }
         Assert.Equal(["1", "2", "3", "4"], await seeing.Payloads(4));
         await blind.ExpectNothing();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [Statement("MQTT-3.1.2-24", "MQTT-4.8.2-3")]
+    public async Task A_member_for_whom_a_message_is_too_large_is_passed_over(byte qos)
+    {
+        var small = await Connect(new ConnectOptions { ClientId = "small", Properties = Packet.Property(0x27, 100u) });
+        await small.Subscribe("$share/g/t", qos, 300);
+        var large = await Connect("large", 5);
+        await large.Subscribe("$share/g/t", qos);
+        var publisher = await Connect("pub", 5);
+        for (ushort i = 1; i <= 4; i++)
+        {
+            await publisher.Publish("t", $"{i}{new string('.', 200)}", qos, i);
+        }
+        Assert.Equal(["1", "2", "3", "4"], (await large.Payloads(4)).Select(p => p[..1]));
+
+        // 100 bytes are: header 2, topic 3, packet id 0 or 2, property length 1, subscription identifier 3, payload.
+        var fitting = 100 - 9 - (qos > 0 ? 2 : 0);
+        await publisher.Publish("t", new string('x', fitting + 1), qos, 5);
+        Assert.Equal(fitting + 1, (await large.Take()).Payload.Length);
+        await publisher.Publish("t", new string('x', fitting), qos, 6);
+        Assert.Equal(fitting, (await small.Take()).Payload.Length);
+        await large.UnsubscribeFrom("$share/g/t");
+        await publisher.Publish("t", new string('x', fitting + 1), qos, 7);
+        await small.ExpectNothing();
+    }
+
+    [Fact]
+    [Statement("MQTT-3.1.2-24", "U5-33")]
+    public async Task What_a_member_left_goes_to_one_that_can_take_it()
+    {
+        var leaving = await Connect("leaving", 5);
+        await leaving.Subscribe("$share/g/t", 1);
+        var publisher = await Connect("pub", 5);
+        await publisher.Publish("t", new string('x', 200), 1);
+        await publisher.Publish("t", new string('x', 300), 1);
+        await leaving.Receive(2);
+        var small = await Connect(new ConnectOptions { ClientId = "small", Properties = Packet.Property(0x27, 100u) });
+        await small.Subscribe("$share/g/t", 1);
+        var large = await Connect("large", 5);
+        await large.Subscribe("$share/g/t", 1);
+        await Cut(leaving);
+        Assert.Equal([200, 300], (await large.Payloads(2)).Select(p => p.Length));
+        await small.ExpectNothing();
     }
 
     private static async Task<string[]> AtOnce(RawClient client, int count)

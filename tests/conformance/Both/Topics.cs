@@ -4,8 +4,16 @@ using Xunit;
 
 namespace IotHub.Conformance.Both;
 
+public sealed class TopicsOverTcp() : Topics(Via.Tcp);
+
+public sealed class TopicsOverTls() : Topics(Via.Tls);
+
+public sealed class TopicsOverWebSocket() : Topics(Via.WebSocket);
+
+public sealed class TopicsOverSecureWebSocket() : Topics(Via.SecureWebSocket);
+
 /// <summary>Section 4.7: topic names and filters.</summary>
-public sealed class Topics : Conversation
+public abstract class Topics(Via via) : Conversation(via)
 {
     [Theory, BothVersions]
     [Statement("MQTT-4.7.0-1")]

@@ -66,6 +66,43 @@ public sealed class HostileClientTests
         Assert.Single(broker.Bridge.Events);
     }
 
+    [Theory]
+    [InlineData("36 05 0001 61 0001", "invalid MQTT QoS value: 3")]
+    [InlineData("82 07 0001 00 0001 61 03", "invalid MQTT QoS value: 3")]
+    [InlineData("30 03 0000 00", "empty topics are not authorized")]
+    [InlineData("00 00", "unknown MQTT message type: 0")]
+    [InlineData("30 FF FF FF FF", "cannot decode MQTT header")]
+    public async Task The_event_says_what_was_wrong_in_the_words_of_the_reference(string packet, string text)
+    {
+        await using var broker = TestBroker.Start(settings: new("$SCW/events", false, []));
+        await using var watcher = await broker.Connect("watcher");
+        await watcher.Subscribe("$SCW/events/#", 0);
+        await using var client = await broker.Connect("bad");
+        await client.Send(packet);
+        Assert.Contains($"\"msg\":\"{text}\"", (await watcher.NextPublish()).Payload, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("30", "cannot read MQTT header")]
+    [InlineData("30 80", "cannot read MQTT header")]
+    [InlineData("30 05 0001 61", "failed to unpack message body")]
+    [InlineData("C0 00", null)]
+    public async Task A_client_that_is_gone_in_the_middle_of_a_packet_leaves_an_event(string sent, string? text)
+    {
+        await using var broker = TestBroker.Start(settings: new("$SCW/events", false, []));
+        await using (var client = await broker.Connect("cut"))
+        {
+            await client.Send(sent);
+            if (text is null)
+            {
+                await client.Next();
+            }
+        }
+        await broker.Offline("cut");
+        await Eventually.True(() => broker.Bridge.Events.Count == (text is null ? 0 : 1));
+        Assert.Equal(text is null ? [] : [text], broker.Bridge.Events.Select(happened => happened.Message));
+    }
+
     [Fact]
     public async Task Announced_lengths_cost_nothing_until_the_bytes_are_there()
     {

@@ -3,8 +3,16 @@ using Xunit;
 
 namespace IotHub.Conformance.V5;
 
+public sealed class DeliveryQuotaOverTcp() : DeliveryQuotaTests(Via.Tcp);
+
+public sealed class DeliveryQuotaOverTls() : DeliveryQuotaTests(Via.Tls);
+
+public sealed class DeliveryQuotaOverWebSocket() : DeliveryQuotaTests(Via.WebSocket);
+
+public sealed class DeliveryQuotaOverSecureWebSocket() : DeliveryQuotaTests(Via.SecureWebSocket);
+
 /// <summary>Section 4.9: flow control.</summary>
-public sealed class DeliveryQuotaTests : Conversation
+public abstract class DeliveryQuotaTests(Via via) : Conversation(via)
 {
     [Theory]
     [InlineData(1)]
@@ -116,7 +124,7 @@ public sealed class DeliveryQuotaTests : Conversation
     [Statement("MQTT-4.9.0-2")]
     public async Task Exchanges_of_an_earlier_connection_do_not_count_against_the_servers_Receive_Maximum()
     {
-        await using var broker = TestBroker.Start(new Broker.BrokerLimits { ReceiveMaximum = 2 });
+        await using var broker = TestBroker.Start(new Broker.BrokerLimits { ReceiveMaximum = 2 }, via: Broker.Via);
         var options = new ConnectOptions { ClientId = "c", CleanStart = false, Properties = Packet.Property(0x11, 100u) };
         await using (var client = await broker.Connect(options))
         {

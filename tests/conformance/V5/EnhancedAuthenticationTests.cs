@@ -5,8 +5,16 @@ using Xunit;
 
 namespace IotHub.Conformance.V5;
 
+public sealed class EnhancedAuthenticationOverTcp() : EnhancedAuthenticationTests(Via.Tcp);
+
+public sealed class EnhancedAuthenticationOverTls() : EnhancedAuthenticationTests(Via.Tls);
+
+public sealed class EnhancedAuthenticationOverWebSocket() : EnhancedAuthenticationTests(Via.WebSocket);
+
+public sealed class EnhancedAuthenticationOverSecureWebSocket() : EnhancedAuthenticationTests(Via.SecureWebSocket);
+
 /// <summary>Sections 3.15 and 4.12: AUTH, enhanced authentication (by SCRAM-SHA-256) and re-authentication.</summary>
-public sealed class EnhancedAuthenticationTests : IAsyncLifetime
+public abstract class EnhancedAuthenticationTests(Via via) : IAsyncLifetime
 {
     private const string Method = "SCRAM-SHA-256";
 
@@ -17,7 +25,7 @@ public sealed class EnhancedAuthenticationTests : IAsyncLifetime
     });
 
     private readonly TestBroker _broker =
-        TestBroker.Start(authenticator: new ProvenAuthenticator(), time: new ManualTime(), enhanced: new ScramSha256(Credentials));
+        TestBroker.Start(authenticator: new ProvenAuthenticator(), time: new ManualTime(), enhanced: new ScramSha256(Credentials), via: via);
 
     [Fact]
     [Statement("MQTT-3.15.2-1", "MQTT-4.12.0-2", "MQTT-4.12.0-5", "MQTT-3.15.2-2", "MQTT-3.15.2-3")]
@@ -66,7 +74,7 @@ public sealed class EnhancedAuthenticationTests : IAsyncLifetime
         await using var client = await _broker.Open();
         await client.Send(Connect("c", method, []));
         await ExpectRefusal(client, 0x8C);
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var other = await broker.Open();
         await other.Send(Connect("c", method, []));
         await ExpectRefusal(other, 0x8C);
@@ -161,7 +169,7 @@ public sealed class EnhancedAuthenticationTests : IAsyncLifetime
     [Statement("MQTT-4.12.0-6", "MQTT-4.12.0-7")]
     public async Task Without_a_method_there_is_no_AUTH_in_either_direction()
     {
-        await using var broker = TestBroker.Start(enhanced: new ScramSha256(Credentials));
+        await using var broker = TestBroker.Start(enhanced: new ScramSha256(Credentials), via: via);
         await using var client = await broker.Connect("c");
         Assert.False(ReceivedAnswer.Read(client.ConnAck).Properties.Has(0x15));
         await client.Send("F0 02 19 00");

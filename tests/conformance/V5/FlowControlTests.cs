@@ -4,8 +4,16 @@ using Xunit;
 
 namespace IotHub.Conformance.V5;
 
+public sealed class FlowControlOverTcp() : FlowControlTests(Via.Tcp);
+
+public sealed class FlowControlOverTls() : FlowControlTests(Via.Tls);
+
+public sealed class FlowControlOverWebSocket() : FlowControlTests(Via.WebSocket);
+
+public sealed class FlowControlOverSecureWebSocket() : FlowControlTests(Via.SecureWebSocket);
+
 /// <summary>Section 3.3.4, Receive Maximum in both directions.</summary>
-public sealed class FlowControlTests
+public abstract class FlowControlTests(Via via)
 {
     [Theory]
     [InlineData(1)]
@@ -13,7 +21,7 @@ public sealed class FlowControlTests
     [Statement("MQTT-3.3.4-7", "U5-13")]
     public async Task One_open_publish_more_than_the_servers_receive_maximum_ends_the_connection(ushort maximum)
     {
-        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = maximum });
+        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = maximum }, via: via);
         await using var client = await broker.Connect("c");
         Assert.Equal(maximum, ReceivedAnswer.Read(client.ConnAck).Properties.Number(0x21));
         for (ushort id = 1; id <= maximum; id++)
@@ -31,7 +39,7 @@ public sealed class FlowControlTests
     [Statement("MQTT-3.3.4-7")]
     public async Task The_quota_begins_anew_with_each_connection()
     {
-        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = 2 });
+        await using var broker = TestBroker.Start(new BrokerLimits { ReceiveMaximum = 2 }, via: via);
         await using var client = await broker.Connect(Steps.Lasting("c"));
         await client.Ask(Packet.Publish("t", "", 2, 1));
         await client.Ask(Packet.Publish("t", "", 2, 2));
@@ -49,7 +57,7 @@ public sealed class FlowControlTests
     [Statement("MQTT-3.3.4-9")]
     public async Task A_full_window_holds_back_QoS_1_until_each_acknowledgement()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)2) });
         await client.Subscribe("t", 1);
@@ -73,7 +81,7 @@ public sealed class FlowControlTests
     [Statement("MQTT-3.3.4-9")]
     public async Task A_window_is_freed_by_PUBCOMP_and_by_a_failing_PUBREC_but_not_by_another()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
         await client.Subscribe("t", 2);
@@ -95,7 +103,7 @@ public sealed class FlowControlTests
     [Statement("MQTT-3.3.4-10")]
     public async Task A_full_window_holds_back_nothing_else()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
         await client.Subscribe("t", 1);
@@ -113,7 +121,7 @@ public sealed class FlowControlTests
     [Statement("U5-22")]
     public async Task Acknowledgements_of_nothing_do_not_widen_the_window()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
         await client.Subscribe("t", 1);

@@ -3,14 +3,22 @@ using Xunit;
 
 namespace IotHub.Conformance.V5;
 
+public sealed class SharedSubscriptionRulesOverTcp() : SharedSubscriptionRulesTests(Via.Tcp);
+
+public sealed class SharedSubscriptionRulesOverTls() : SharedSubscriptionRulesTests(Via.Tls);
+
+public sealed class SharedSubscriptionRulesOverWebSocket() : SharedSubscriptionRulesTests(Via.WebSocket);
+
+public sealed class SharedSubscriptionRulesOverSecureWebSocket() : SharedSubscriptionRulesTests(Via.SecureWebSocket);
+
 /// <summary>Rules about shared subscriptions that have no number (section 4.8.2).</summary>
-public sealed class SharedSubscriptionRulesTests
+public abstract class SharedSubscriptionRulesTests(Via via)
 {
     [Fact]
     [Statement("U5-27")]
     public async Task A_shared_filter_brings_no_retained_messages()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var client = await broker.Connect("c");
         await client.PublishSettled("t", "kept", retain: true);
         await client.Subscribe("$share/g/t", 1);
@@ -23,7 +31,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-29")]
     public async Task A_shared_delivery_has_the_identifier_of_its_receiver_only()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var first = await broker.Connect("a");
         await using var second = await broker.Connect("b");
@@ -39,7 +47,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-30")]
     public async Task Unsubscribing_leaves_the_group_and_the_last_to_leave_ends_it()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var first = await broker.Connect("a");
         await using var second = await broker.Connect("b");
@@ -63,7 +71,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-30")]
     public async Task What_waits_for_a_group_goes_with_its_last_member()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect(new ConnectOptions { ClientId = "c", Properties = Packet.Property(0x21, (ushort)1) });
         await client.Subscribe("$share/g/t", 1);
@@ -79,7 +87,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-31")]
     public async Task Subscribing_twice_to_a_group_is_one_membership_with_the_later_options()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var client = await broker.Connect("c");
         await client.Subscribe("$share/g/t", 0, 1);
@@ -97,7 +105,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-32")]
     public async Task An_ordinary_subscription_beside_a_shared_one_always_gets_its_copy()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var both = await broker.Connect("both");
         await using var other = await broker.Connect("other");
@@ -125,7 +133,7 @@ public sealed class SharedSubscriptionRulesTests
     [Statement("U5-33")]
     public async Task A_QoS_1_message_in_flight_to_a_member_whose_session_ends_goes_to_another()
     {
-        await using var broker = TestBroker.Start();
+        await using var broker = TestBroker.Start(via: via);
         await using var publisher = await broker.Connect("pub");
         await using var leaving = await broker.Connect("leaving");
         await leaving.Subscribe("$share/g/t", 1);

@@ -39,3 +39,33 @@ public sealed class TableNetworkAndRouteApiTests : NetworkAndRouteApiContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryTwinApiTests : TwinApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableTwinApiTests : TwinApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class MemoryMetricApiTests : MetricApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableMetricApiTests : MetricApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class MemoryEventApiTests : EventApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableEventApiTests : EventApiContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -85,6 +85,38 @@ public abstract class HubCaContract : IAsyncLifetime
         Assert.Equal(200, (await SetCa(hub, Pem(ca), challenge)).Status);
     }
 
+    [Fact]
+    public async Task An_authority_belongs_to_one_hub_until_it_is_replaced_or_the_hub_is_deleted()
+    {
+        var (first, second) = (await _api.NewHub("first"), await _api.NewHub("second"));
+        var (ca, next) = (NewAuthority("CN=Mine"), NewAuthority("CN=Next"));
+        Assert.Equal(200, (await SetCa(first, Pem(ca), Challenge(ca, $"{first["id"]}"))).Status);
+        Assert.Equal(200, (await SetCa(first, Pem(ca), Challenge(ca, $"{first["id"]}"))).Status);
+        var taken = (await SetCa(second, Pem(ca), Challenge(ca, $"{second["id"]}"))).Problem(409, "already_exists");
+        Assert.Equal(("hub", $"{first["id"]}"), ((string)taken["resource"]!, (string)taken["resource_id"]!));
+        Assert.False((bool)(await _api.Get($"hubs/{second["id"]}")).Ok["has_custom_ca"]!);
+
+        Assert.Equal(200, (await SetCa(first, Pem(next), Challenge(next, $"{first["id"]}"))).Status);
+        Assert.Equal(200, (await SetCa(second, Pem(ca), Challenge(ca, $"{second["id"]}"))).Status);
+        Assert.Equal(204, (await _api.Delete($"hubs/{second["id"]}")).Status);
+        Assert.Equal(200, (await SetCa(first, Pem(ca), Challenge(ca, $"{first["id"]}"))).Status);
+    }
+
+    [Fact]
+    public async Task Whose_the_authority_is_stays_hidden_from_strangers()
+    {
+        var mine = await _api.NewHub();
+        var (stranger, organization) = (Guid.NewGuid(), Guid.NewGuid());
+        var secret = await _api.NewKey(IotHub.Core.Domain.ApiRole.Administrator, organization: organization);
+        var theirs = (await _api.Post("hubs", $$"""{"name":"theirs","project_id":"{{stranger}}"}""", secret)).Ok;
+        _api.Settle();
+        var ca = NewAuthority("CN=Mine");
+        Assert.Equal(200, (await SetCa(mine, Pem(ca), Challenge(ca, $"{mine["id"]}"))).Status);
+        var body = Body(("ca_cert_pem", Pem(ca)), ("challenge_cert_pem", Challenge(ca, $"{theirs["id"]}")));
+        var taken = (await _api.Post($"hubs/{theirs["id"]}/ca", body, secret)).Problem(409, "already_exists");
+        Assert.Equal("", (string)taken["resource_id"]!);
+    }
+
     private static Guid Id(JsonNode json) => Guid.Parse((string)json["id"]!);
 
     private static string Body(params (string Name, string Value)[] members) =>

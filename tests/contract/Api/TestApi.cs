@@ -58,8 +58,19 @@ public sealed class TestApi : IAsyncDisposable
     public IRegistry Registry { get; }
     public IApiKeys Keys { get; }
 
+    /// <summary>All that is mapped.</summary>
+    public IReadOnlyList<Microsoft.AspNetCore.Http.Endpoint> Endpoints =>
+        _app.Services.GetRequiredService<Microsoft.AspNetCore.Routing.EndpointDataSource>().Endpoints;
+    public ITwins Twins => Services.GetRequiredService<ITwins>();
+
+    /// <summary>What the app is made of, for what has no endpoint.</summary>
+    public IServiceProvider Services => _app.Services;
+
     /// <summary>An organization of its own for each test; its default project has the same id.</summary>
     public Guid Organization { get; } = Guid.NewGuid();
+
+    /// <summary>Where the requests seem to come from, as the host in front of the app tells.</summary>
+    public string? Address { get; set; }
 
     /// <summary>The key that <see cref="Send"/> uses: may do all in its organization.</summary>
     public string Secret { get; private set; } = "";
@@ -96,6 +107,9 @@ public sealed class TestApi : IAsyncDisposable
             services.AddSingleton(stores.Registry);
             services.AddSingleton(stores.Keys);
             services.AddSingleton(stores.Changes);
+            services.AddSingleton(stores.Twins);
+            services.AddSingleton(stores.Metrics);
+            services.AddSingleton(stores.Events);
         });
         await app.StartAsync();
         var api = new TestApi(app, time);
@@ -122,6 +136,10 @@ public sealed class TestApi : IAsyncDisposable
     {
         Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);
+        if (Address is { } address)
+        {
+            request.Headers.Add("X-Forwarded-For", address);
+        }
         if (secret != "")
         {
             request.Headers.Add("X-Auth-Token", secret ?? Secret);
@@ -144,6 +162,9 @@ public sealed class TestApi : IAsyncDisposable
 
     public Task<ApiAnswer> Post(string path, string body = "{}", string? secret = null) =>
         Send(HttpMethod.Post, path, body, secret, "application/json");
+
+    public Task<ApiAnswer> Put(string path, string body, string? secret = null) =>
+        Send(HttpMethod.Put, path, body, secret, "application/json");
 
     public Task<ApiAnswer> Patch(string path, string body, string? secret = null) =>
         Send(HttpMethod.Patch, path, body, secret, "application/json");

@@ -37,6 +37,20 @@ public sealed class ProgramTests
     }
 
     [Fact]
+    public async Task At_its_end_it_sends_its_clients_to_the_other_server()
+    {
+        await using var broker = Start(["--standalone", "--port", "0", "--hand-over-to", "other.example:1883"]);
+        await using var client = await RawClient.Open((await Ready(broker)).GetProperty("port").GetInt32());
+        await client.Send(Packet.Connect(new ConnectOptions { ClientId = "anyone" }));
+        Assert.Equal(0, (await client.Next())[3]);
+        broker.Signal("TERM");
+        var farewell = await client.NextAnswer();
+        Assert.Equal((0xE0, 0x9C, "other.example:1883"), (farewell.FirstByte, farewell.Code, farewell.Properties.Text(0x1C)));
+        await client.ExpectClosed();
+        Assert.Equal(0, await broker.WaitForExit(Eventually.DefaultDeadline));
+    }
+
+    [Fact]
     public async Task Ctrl_C_ends_it_too_while_storage_is_down()
     {
         var nowhere = $"http://127.0.0.1:{FreePorts.Take()}/a";

@@ -32,10 +32,13 @@ internal sealed class RunningBroker : IAsyncDisposable
         _cables = cables;
         var changes = new TableChangeFeed(account.Tables(), TimeProvider.System);
         Registry = new TableRegistry(account.Tables(), changes, TimeProvider.System);
+        Twins = new TableTwins(account.Tables());
     }
 
     /// <summary>The backend's view, which is never cut off.</summary>
     public IRegistry Registry { get; }
+
+    public ITwins Twins { get; }
 
     public BrokerPorts Ports => _host!.Ports;
 
@@ -94,7 +97,7 @@ internal sealed class RunningBroker : IAsyncDisposable
         }
     }
 
-    public async Task<Hub> AddHub(bool enabled = true)
+    public async Task<Hub> AddHub(bool enabled = true, Func<Hub, Hub>? with = null)
     {
         var now = DateTimeOffset.UtcNow;
         var hub = new Hub
@@ -111,6 +114,7 @@ internal sealed class RunningBroker : IAsyncDisposable
             UpdatedAt = now,
             CaCertificatePem = "",
         };
+        hub = with?.Invoke(hub) ?? hub;
         await Registry.CreateHub(hub);
         return hub;
     }
@@ -168,17 +172,23 @@ internal sealed class RunningBroker : IAsyncDisposable
     }
 
     /// <summary>A client whose CONNECT as this device was sent; the answer is still to be read.</summary>
-    public async Task<RawClient> Open(Device device, bool isV5 = true)
+    public Task<RawClient> Open(Device device, bool isV5 = true) =>
+        Open(isV5, new ConnectOptions { ClientId = device.Id.ToString(), Level = (byte)(isV5 ? 5 : 4) });
+
+    public async Task<RawClient> Open(bool isV5, ConnectOptions options)
     {
         var client = await RawClient.Open(Ports.Port);
         client.IsV5 = isV5;
-        await client.Send(Packet.Connect(new ConnectOptions { ClientId = device.Id.ToString(), Level = (byte)(isV5 ? 5 : 4) }));
+        await client.Send(Packet.Connect(options));
         return client;
     }
 
-    public async Task<RawClient> Connect(Device device, bool isV5 = true)
+    public async Task<RawClient> Connect(Device device, bool isV5 = true) => await Accepted(await Open(device, isV5));
+
+    public async Task<RawClient> Connect(ConnectOptions options) => await Accepted(await Open(options.Level == 5, options));
+
+    private static async Task<RawClient> Accepted(RawClient client)
     {
-        var client = await Open(device, isV5);
         var answer = await client.Next();
         Assert.True(answer[0] == 0x20 && answer[3] == 0, $"CONNACK says no: {Hex.Write(answer)}");
         return client;

@@ -104,7 +104,7 @@ public sealed class RestDeliveryTests
         var happened = JsonDocument.Parse(told.Body).RootElement;
         Assert.Equal(["time", "severity", "object-type", "object-id", "msg"], happened.EnumerateObject().Select(member => member.Name));
         Assert.Equal("rest call failed. Error: the connection was refused or broke", happened.GetProperty("msg").GetString());
-        Assert.Equal(route.Id.ToString(), Assert.Single(await functions.Get<IEventLog>().Newest(hub.Id, 10)).ObjectId);
+        Assert.Equal(route.Id.ToString(), Assert.Single((await functions.Get<IEventLog>().Newest(hub.Id, 10)).Events).ObjectId);
     }
 
     [Fact]
@@ -135,7 +135,7 @@ public sealed class RestDeliveryTests
         await functions.Owe(await RestRoute(functions, hub.Id, target.Url), functions.Message("t"));
         await functions.DeliverOnce();
         Assert.Empty(functions.Broker.Received);
-        Assert.Empty(await functions.Get<IEventLog>().Newest(hub.Id, 10));
+        Assert.Empty((await functions.Get<IEventLog>().Newest(hub.Id, 10)).Events);
     }
 
     [Fact]

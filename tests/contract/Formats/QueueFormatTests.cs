@@ -108,6 +108,42 @@ public sealed partial class QueueFormatTests
     }
 
     [Fact]
+    public void Metrics_are_written_as_documented()
+    {
+        var read = WritesAndReads(4, new MetricsEnvelope
+        {
+            HubId = HubId,
+            Source = "0123abcd",
+            Minute = Whole.AddSeconds(-5),
+            Hub = new HubCounts(12, 1, 3),
+            Devices = [new DeviceCounts(OtherId, 12)],
+        });
+        Assert.Equal((new HubCounts(12, 1, 3), new DeviceCounts(OtherId, 12)), (read.Hub, Assert.Single(read.Devices)));
+    }
+
+    [Fact]
+    public void Twin_pushes_are_written_as_documented()
+    {
+        var read = WritesAndReads(5, new TwinPushEnvelope
+        {
+            HubId = HubId,
+            TwinId = OtherId,
+            DocumentName = "current",
+            At = At,
+            Values = [new TwinValue("state.t", 20.5, new Dictionary<string, string> { ["source"] = "test" })],
+        });
+        Assert.Equal(("state.t", 20.5, "test"), (read.Values[0].Path, read.Values[0].Value, read.Values[0].Tags["source"]));
+    }
+
+    [Fact]
+    public void The_run_of_the_broker_is_a_member_that_may_be_absent()
+    {
+        var run = EnvelopeJson.Write(new EventsEnvelope { HubId = HubId, BrokerRun = OtherId });
+        Assert.Equal(OtherId, EnvelopeJson.Read<EventsEnvelope>(run).BrokerRun);
+        Assert.Null(EnvelopeJson.Read<EventsEnvelope>(Encoding.UTF8.GetBytes(InTheDocument(1))).BrokerRun);
+    }
+
+    [Fact]
     public void An_envelope_of_before_refusals_were_counted_is_still_read()
     {
         var old = InTheDocument(0).Replace("\"refusals\":1,", "", StringComparison.Ordinal);
@@ -118,6 +154,8 @@ public sealed partial class QueueFormatTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
+    [InlineData(4)]
+    [InlineData(5)]
     public void Unknown_members_are_ignored_and_newer_versions_refused(int number)
     {
         var json = InTheDocument(number);
@@ -130,6 +168,8 @@ public sealed partial class QueueFormatTests
     {
         0 => EnvelopeJson.Read<DeliveryEnvelope>(Encoding.UTF8.GetBytes(json)),
         1 => EnvelopeJson.Read<EventsEnvelope>(Encoding.UTF8.GetBytes(json)),
+        4 => EnvelopeJson.Read<MetricsEnvelope>(Encoding.UTF8.GetBytes(json)),
+        5 => EnvelopeJson.Read<TwinPushEnvelope>(Encoding.UTF8.GetBytes(json)),
         _ => EnvelopeJson.Read<IngressEnvelope>(Encoding.UTF8.GetBytes(json)),
     };
 }

@@ -107,7 +107,7 @@ public sealed class InvocationTests
         await functions.NewHub(hub => hub with { Id = HubId });
         await functions.Registry.CreateDevice(Samples.Device(HubId) with { Id = DeviceId });
         Succeeded(await Invoke(functions, "RecordEvents", body));
-        var kept = Assert.Single(await functions.Get<IEventLog>().Newest(HubId, 10));
+        var kept = Assert.Single((await functions.Get<IEventLog>().Newest(HubId, 10)).Events);
         Assert.Equal("unauthorized topic \"é\"", kept.Message);
         Assert.True((await functions.Registry.GetActivity(HubId, DeviceId)).IsConnected);
     }
@@ -119,7 +119,7 @@ public sealed class InvocationTests
         await functions.NewHub(hub => hub with { Id = HubId });
         var body = Encoding.UTF8.GetBytes(QueueBody(Twice(EventsMessage)));
         Succeeded(await RawHttp.Send(functions.Port, Head(functions.Port, "RecordEvents", $"Content-Length: {body.Length}"), body));
-        Assert.Single(await functions.Get<IEventLog>().Newest(HubId, 10));
+        Assert.Single((await functions.Get<IEventLog>().Newest(HubId, 10)).Events);
     }
 
     [Fact]
@@ -129,7 +129,7 @@ public sealed class InvocationTests
         await functions.NewHub(hub => hub with { Id = HubId });
         Succeeded(await Invoke(functions, "RecordEvents", QueueBody(Base64(EventsMessage))));
         Succeeded(await Invoke(functions, "RecordEvents", QueueBody(Base64(EventsMessage)).Replace("\"1\"", "\"2\"", StringComparison.Ordinal)));
-        Assert.Single(await functions.Get<IEventLog>().Newest(HubId, 10));
+        Assert.Single((await functions.Get<IEventLog>().Newest(HubId, 10)).Events);
     }
 
     public static TheoryData<string> Timers => [.. FunctionList.All.OfType<TimerFunction>().Select(function => function.Name)];
@@ -164,14 +164,14 @@ public sealed class InvocationTests
     {
         await using var functions = await TestFunctions.Start();
         var happened = new HubEvent { Time = functions.Clock.GetUtcNow(), Severity = "info", ObjectType = "hub", ObjectId = "unknown", Message = "old" };
-        await functions.Get<IEventLog>().Append(HubId, "old", happened);
+        await functions.Get<IEventLog>().Append(HubId, [new LoggedEvent("old", happened)]);
         await functions.Payloads.Put("old", new byte[1]);
         functions.Clock.Advance(TimeSpan.FromDays(10));
-        await functions.Get<IEventLog>().Append(HubId, "new", happened with { Time = functions.Clock.GetUtcNow(), Message = "new" });
+        await functions.Get<IEventLog>().Append(HubId, [new LoggedEvent("new", happened with { Time = functions.Clock.GetUtcNow(), Message = "new" })]);
         await functions.Payloads.Put("new", new byte[1]);
         Succeeded(await Invoke(functions, "TrimEvents", """{"Data":{"timer":{}},"Metadata":{}}"""));
         Succeeded(await Invoke(functions, "TrimPayloads", """{"Data":{"timer":{}},"Metadata":{}}"""));
-        Assert.Equal("new", Assert.Single(await functions.Get<IEventLog>().Newest(HubId, 10)).Message);
+        Assert.Equal("new", Assert.Single((await functions.Get<IEventLog>().Newest(HubId, 10)).Events).Message);
         Assert.Equal(1, functions.Payloads.Count);
     }
 
@@ -213,7 +213,7 @@ public sealed class InvocationTests
         await using var functions = await TestFunctions.Start();
         await functions.NewHub(hub => hub with { Id = HubId });
         Assert.Equal(404, (await Invoke(functions, "RecordEvents", QueueBody(Base64(EventsMessage)), header)).Status);
-        Assert.Empty(await functions.Get<IEventLog>().Newest(HubId, 10));
+        Assert.Empty((await functions.Get<IEventLog>().Newest(HubId, 10)).Events);
     }
 
     [Theory]
@@ -227,7 +227,7 @@ public sealed class InvocationTests
         var head = Head(functions.Port, "RecordEvents", "Transfer-Encoding: chunked")
             .Replace($"Host: 127.0.0.1:{functions.Port}", $"Host: {host}", StringComparison.Ordinal);
         Assert.Equal(404, (await RawHttp.Send(functions.Port, head, RawHttp.Chunked(QueueBody(Base64(EventsMessage))))).Status);
-        Assert.Empty(await functions.Get<IEventLog>().Newest(HubId, 10));
+        Assert.Empty((await functions.Get<IEventLog>().Newest(HubId, 10)).Events);
     }
 
     [Fact]
@@ -272,12 +272,14 @@ public sealed class InvocationTests
 
     private sealed class DeadEventLog : IEventLog
     {
-        public Task Append(Guid hubId, string id, HubEvent happened, CancellationToken cancel = default) =>
+        public Task Append(Guid hubId, IReadOnlyList<LoggedEvent> happened, CancellationToken cancel = default) =>
             throw new RegistryUnavailableException("table events does not answer", new IOException("connection refused"));
 
-        public Task<IReadOnlyList<HubEvent>> Newest(Guid hubId, int maximum, CancellationToken cancel = default) =>
-            Task.FromResult<IReadOnlyList<HubEvent>>([]);
+        public Task<EventPage> Newest(Guid hubId, int maximum, string? before = null, CancellationToken cancel = default) =>
+            Task.FromResult(new EventPage([], null));
 
         public Task Trim(DateTimeOffset before, CancellationToken cancel = default) => Task.CompletedTask;
+
+        public Task DeleteHub(Guid hubId, CancellationToken cancel = default) => Task.CompletedTask;
     }
 }

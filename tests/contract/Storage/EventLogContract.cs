@@ -31,12 +31,12 @@ public abstract class EventLogContract
         var (hub, other) = (Guid.NewGuid(), Guid.NewGuid());
         foreach (var minute in new[] { 2, 0, 3, 1 })
         {
-            await events.Append(hub, $"{minute}", Event(minute, $"{minute}"));
+            await events.Append(hub, [new LoggedEvent($"{minute}", Event(minute, $"{minute}"))]);
         }
-        await events.Append(other, "x", Event(9, "another hub's"));
-        Assert.Equal(["3", "2", "1"], (await events.Newest(hub, 3)).Select(happened => happened.Message));
-        Assert.Equal(Event(3, "3"), (await events.Newest(hub, 1))[0]);
-        Assert.Empty(await events.Newest(Guid.NewGuid(), 10));
+        await events.Append(other, [new LoggedEvent("x", Event(9, "another hub's"))]);
+        Assert.Equal(["3", "2", "1"], (await events.Newest(hub, 3)).Events.Select(happened => happened.Message));
+        Assert.Equal(Event(3, "3"), (await events.Newest(hub, 1)).Events[0]);
+        Assert.Empty((await events.Newest(Guid.NewGuid(), 10)).Events);
     }
 
     [Fact]
@@ -44,10 +44,10 @@ public abstract class EventLogContract
     {
         var (events, _) = await NewStores();
         var hub = Guid.NewGuid();
-        await events.Append(hub, "id", Event(0, "once"));
-        await events.Append(hub, "id", Event(0, "once"));
-        await events.Append(hub, "other id", Event(0, "at the same time"));
-        Assert.Equal(2, (await events.Newest(hub, 10)).Count);
+        await events.Append(hub, [new LoggedEvent("id", Event(0, "once"))]);
+        await events.Append(hub, [new LoggedEvent("id", Event(0, "once"))]);
+        await events.Append(hub, [new LoggedEvent("other id", Event(0, "at the same time"))]);
+        Assert.Equal(2, (await events.Newest(hub, 10)).Events.Count);
     }
 
     [Fact]
@@ -57,14 +57,61 @@ public abstract class EventLogContract
         var hubs = new[] { Guid.NewGuid(), Guid.NewGuid() };
         foreach (var hub in hubs)
         {
-            await events.Append(hub, "a", Event(0, "old"));
-            await events.Append(hub, "a", Event(5, "kept"));
+            await events.Append(hub, [new LoggedEvent("a", Event(0, "old"))]);
+            await events.Append(hub, [new LoggedEvent("a", Event(5, "kept"))]);
         }
         await events.Trim(Start.AddMinutes(5));
         foreach (var hub in hubs)
         {
-            Assert.Equal(["kept"], (await events.Newest(hub, 10)).Select(happened => happened.Message));
+            Assert.Equal(["kept"], (await events.Newest(hub, 10)).Events.Select(happened => happened.Message));
         }
+    }
+
+    [Fact]
+    public async Task Whole_days_that_are_too_old_go_and_a_day_that_is_partly_old_loses_that_part()
+    {
+        var (events, _) = await NewStores();
+        var hub = Guid.NewGuid();
+        foreach (var minute in new[] { -3 * 1440, -2 * 1440, -1440, -1, 0 })
+        {
+            await events.Append(hub, [new LoggedEvent("a", Event(minute, $"{minute}"))]);
+        }
+        await events.Trim(Start.AddMinutes(-1440));
+        Assert.Equal(["0", "-1", "-1440"], (await events.Newest(hub, 10)).Events.Select(happened => happened.Message));
+        await events.Trim(Start.AddMinutes(-1));
+        await events.Trim(Start.AddMinutes(-1));
+        Assert.Equal(["0", "-1"], (await events.Newest(hub, 10)).Events.Select(happened => happened.Message));
+        await events.Trim(Start.AddDays(2));
+        Assert.Empty((await events.Newest(hub, 10)).Events);
+    }
+
+    [Fact]
+    public async Task Pages_follow_each_other_across_days_without_gaps_or_doubles()
+    {
+        var (events, _) = await NewStores();
+        var hub = Guid.NewGuid();
+        var happened = Enumerable.Range(0, 25).Select(i => new LoggedEvent($"{i:D2}", Event(-i * 200, $"{i}"))).ToList();
+        await events.Append(hub, happened);
+        await events.Append(Guid.NewGuid(), happened);
+        var read = new List<string>();
+        string? next = null;
+        do
+        {
+            var page = await events.Newest(hub, 4, next);
+            Assert.InRange(page.Events.Count, 1, 4);
+            read.AddRange(page.Events.Select(one => one.Message));
+            // What comes in meanwhile is newer and moves no page.
+            await events.Append(hub, [new LoggedEvent($"new {read.Count}", Event(read.Count, "new"))]);
+            next = page.Next;
+        }
+        while (next is not null);
+        Assert.Equal(Enumerable.Range(0, 25).Select(i => $"{i}"), read);
+        foreach (var wrong in new[] { "", "x", "0000000000000000000", new string('9', 30), "' or RowKey gt '-aaaaaaa" })
+        {
+            await Assert.ThrowsAsync<FormatException>(() => events.Newest(hub, 4, wrong));
+        }
+        await events.DeleteHub(hub);
+        Assert.Empty((await events.Newest(hub, 10)).Events);
     }
 
     [Fact]

@@ -1,11 +1,15 @@
 using Azure;
 using Azure.Core;
 using Azure.Core.Pipeline;
+using Xunit;
 
 namespace IotHub.Contract.Storage;
 
 /// <summary>Where a request to storage is lost.</summary>
 public enum Loss { Request, Answer }
+
+/// <summary>An operation that may be cut off, and what must hold afterwards.</summary>
+public sealed record Attempt(Func<Task> Run, Func<Task> AssertRecovers);
 
 /// <summary>Lets the n-th request fail, before it is sent or after it took effect; like a crash, nothing after it is sent either.</summary>
 public sealed class FaultyPipeline : HttpPipelinePolicy
@@ -28,6 +32,31 @@ public sealed class FaultyPipeline : HttpPipelinePolicy
     }
 
     public void Heal() => FailRequest(int.MaxValue, Loss.Request);
+
+    /// <summary>
+    /// Prepares, runs with the first request failing, and asserts that all can be put right; then the same with the second request, and so
+    /// on, until the operation comes through.
+    /// </summary>
+    /// <param name="assertFailure">Holds for the exception of a run that was cut off, which may be none.</param>
+    public async Task AtEveryRequest(Loss loss, Func<Task<Attempt>> prepare, Action<Exception?>? assertFailure = null)
+    {
+        for (var number = 1; ; number++)
+        {
+            var attempt = await prepare();
+            FailRequest(number, loss);
+            var failure = await Record.ExceptionAsync(attempt.Run);
+            var hasFailed = HasFailed;
+            Heal();
+            await attempt.AssertRecovers();
+            if (!hasFailed)
+            {
+                Assert.Null(failure);
+                Assert.True(number > 3, "the operation made fewer requests than it could be cut off at");
+                return;
+            }
+            assertFailure?.Invoke(failure);
+        }
+    }
 
     public override async ValueTask ProcessAsync(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline)
     {

@@ -1,3 +1,4 @@
+using IotHub.Core.Domain;
 using IotHub.Core.Storage;
 using Xunit;
 
@@ -63,6 +64,23 @@ public abstract class KeysAndChangesContract
         Assert.All(all.Zip(moments), pair => Assert.InRange(pair.First.At, pair.Second, pair.Second.AddSeconds(30)));
         Assert.All(all, change => Assert.Equal((hub, ChangedKind.Route), (change.HubId, change.Kind)));
         Assert.Empty(await changes.ReadSince(_time.GetUtcNow()));
+    }
+
+    [Fact]
+    public async Task Changes_of_full_hours_are_read_without_those_after()
+    {
+        var changes = (await NewStores(_time)).Changes;
+        var start = MetricTimes.StartOf(MetricSpan.Hour, _time.GetUtcNow());
+        var ids = new List<Guid>();
+        for (var half = 0; half < 6; half++)
+        {
+            _time.Shift += start.AddMinutes(30 * half).AddSeconds(1) - _time.GetUtcNow();
+            ids.Add(Guid.NewGuid());
+            await changes.Append(Guid.NewGuid(), ChangedKind.Device, ids[^1]);
+        }
+        Assert.Equal(ids[2..4], (await changes.ReadHours(start.AddMinutes(75), start.AddMinutes(125))).Select(change => change.Id));
+        Assert.Equal(ids[..4], (await changes.ReadHours(DateTimeOffset.UnixEpoch, start.AddMinutes(179))).Select(change => change.Id));
+        Assert.Empty(await changes.ReadHours(start.AddMinutes(75), start.AddMinutes(100)));
     }
 
     [Fact]

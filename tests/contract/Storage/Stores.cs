@@ -8,10 +8,15 @@ namespace IotHub.Contract.Storage;
 /// <summary>The three gateways over one storage.</summary>
 public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Changes)
 {
+    public ITwins Twins { get; init; } = new MemoryTwins();
+    public IMetrics Metrics { get; init; } = new MemoryMetrics();
+    public IEventLog Events { get; init; } = new MemoryEventLog();
+    public Belongings Belongings => new(Registry, Twins, Metrics, Events, TimeProvider.System);
+
     public static Stores InMemory(TimeProvider time)
     {
         var changes = new MemoryChangeFeed(time);
-        return new Stores(new MemoryRegistry(changes), new MemoryApiKeys(), changes);
+        return new Stores(new MemoryRegistry(changes, time), new MemoryApiKeys(), changes);
     }
 
     public static async Task<StorageAccount> NewAccount()
@@ -24,7 +29,12 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
     public static Stores InTables(StorageAccount account, TimeProvider time)
     {
         var changes = new TableChangeFeed(account.Tables(), time);
-        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes);
+        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes)
+        {
+            Twins = new TableTwins(account.Tables()),
+            Metrics = new TableMetrics(account.Tables()),
+            Events = new TableEventLog(account.Tables()),
+        };
     }
 }
 

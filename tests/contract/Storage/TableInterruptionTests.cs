@@ -194,27 +194,40 @@ public sealed class TableInterruptionTests : IAsyncLifetime
         Assert.Equal(device.Id, (await _sound.FindDeviceByCertificate("f1"))!.Id);
     }
 
-    private sealed record Attempt(Func<Task> Run, Func<Task> AssertRecovers);
-
-    private async Task AtEveryRequest(Loss loss, Func<Task<Attempt>> prepare)
+    [Theory]
+    [InlineData(Loss.Request)]
+    [InlineData(Loss.Answer)]
+    public async Task A_change_of_authority_can_be_repeated_after_any_interruption_and_frees_the_one_before(Loss loss)
     {
-        for (var number = 1; ; number++)
+        await AtEveryRequest(loss, async () =>
         {
-            var attempt = await prepare();
-            _faults.FailRequest(number, loss);
-            var failure = await Record.ExceptionAsync(attempt.Run);
-            var hasFailed = _faults.HasFailed;
-            _faults.Heal();
-            await attempt.AssertRecovers();
-            if (!hasFailed)
+            var (hub, other) = (Samples.Hub(), Samples.Hub());
+            var (before, next) = ($"before-{hub.Id}", $"next-{hub.Id}");
+            await _sound.CreateHub(hub);
+            await _sound.CreateHub(other);
+            var stored = (await _sound.GetHub(hub.Id))!;
+            stored = await _sound.ReplaceAuthority(stored, stored.Value with { CustomCaFingerprint = before });
+            var wanted = stored.Value with { CustomCaFingerprint = next };
+            return new Attempt(() => _faulty.ReplaceAuthority(stored, wanted), async () =>
             {
-                Assert.Null(failure);
-                Assert.True(number > 3, "the operation made fewer requests than it could be cut off at");
-                return;
-            }
-            Assert.IsType<RegistryUnavailableException>(failure);
-        }
+                var now = (await _sound.GetHub(hub.Id))!;
+                Assert.Contains(now.Value.CustomCaFingerprint, new[] { before, next });
+                Assert.Equal(hub.Id, (await _sound.FindHubByAuthority(now.Value.CustomCaFingerprint))!.Value.Id);
+                await _sound.ReplaceAuthority(now, wanted);
+                Assert.Equal(hub.Id, (await _sound.FindHubByAuthority(next))!.Value.Id);
+                Assert.Null(await _sound.FindHubByAuthority(before));
+                _time.Shift += TimeSpan.FromMinutes(2);
+                var taker = (await _sound.GetHub(other.Id))!;
+                await Assert.ThrowsAsync<AlreadyExistsException>(() =>
+                    _sound.ReplaceAuthority(taker, taker.Value with { CustomCaFingerprint = next }));
+                await _sound.ReplaceAuthority(taker, taker.Value with { CustomCaFingerprint = before });
+                Assert.Equal(other.Id, (await _sound.FindHubByAuthority(before))!.Value.Id);
+            });
+        });
     }
+
+    private Task AtEveryRequest(Loss loss, Func<Task<Attempt>> prepare) =>
+        _faults.AtEveryRequest(loss, prepare, failure => Assert.IsType<RegistryUnavailableException>(failure));
 
     private async Task AssertCount(Guid hubId)
     {

@@ -1,5 +1,6 @@
 using Azure.Data.Tables;
 using IotHub.Core.Domain;
+using IotHub.Core.Messages;
 using IotHub.Core.Storage;
 using Xunit;
 
@@ -121,7 +122,8 @@ public sealed class TableServiceTests
 
     private static async Task EveryCallIsUnavailable(StorageAccount account)
     {
-        var (registry, keys, changes) = Stores.InTables(account, TimeProvider.System);
+        var stores = Stores.InTables(account, TimeProvider.System);
+        var (registry, keys, changes) = stores;
         var (hub, id) = (Samples.Hub(), Guid.NewGuid());
         Func<Task>[] calls =
         [
@@ -159,6 +161,27 @@ public sealed class TableServiceTests
             () => changes.Append(id, ChangedKind.Hub, id),
             () => changes.ReadSince(DateTimeOffset.UtcNow),
             () => changes.Trim(DateTimeOffset.UtcNow),
+            () => changes.ReadHours(DateTimeOffset.UnixEpoch, DateTimeOffset.UtcNow),
+            () => registry.RecordBroker("broker", id),
+            () => stores.Twins.Names(id),
+            () => stores.Twins.Get(id, "a"),
+            () => stores.Twins.Create(id, new TwinDocument(id, "a", 1, [])),
+            () => stores.Twins.Replace(new Versioned<TwinDocument>(new TwinDocument(id, "a", 1, []), "2 *")),
+            () => stores.Twins.Delete(id, "a"),
+            () => stores.Twins.DeleteAll(id),
+            () => stores.Twins.OfHub(id),
+            () => stores.Twins.Moved(id, id, null),
+            () => stores.Metrics.Record(new MetricsEnvelope { HubId = id, Source = "0123abcd", Minute = DateTimeOffset.UtcNow }),
+            () => stores.Metrics.Read(id, null, MetricSpan.Hour, DateTimeOffset.UtcNow),
+            () => stores.Metrics.Devices(id, MetricSpan.Hour, DateTimeOffset.UtcNow).ToList(),
+            () => stores.Metrics.Write(id, MetricSpan.Hour, DateTimeOffset.UtcNow, []),
+            () => stores.Metrics.ToRollUp(DateTimeOffset.UtcNow),
+            () => stores.Metrics.RolledUp(new MetricHour(id, DateTimeOffset.UtcNow, "*")),
+            () => stores.Metrics.Trim(DateTimeOffset.UtcNow),
+            () => stores.Metrics.DeleteHub(id),
+            () => stores.Events.Newest(id, 10),
+            () => stores.Events.Trim(DateTimeOffset.UtcNow),
+            () => stores.Events.DeleteHub(id),
         ];
         var failures = await Task.WhenAll(calls.Select(call => Record.ExceptionAsync(call)));
         Assert.All(failures, failure => Assert.IsType<RegistryUnavailableException>(failure));

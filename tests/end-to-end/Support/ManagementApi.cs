@@ -23,6 +23,8 @@ public sealed class ManagementApi : IDisposable
 
     public Task<JsonElement> Post(string path, JsonObject body) => Send(HttpMethod.Post, path, body);
 
+    public Task<JsonElement> Put(string path, JsonObject body) => Send(HttpMethod.Put, path, body);
+
     public Task<JsonElement> Patch(string path, JsonObject body) => Send(HttpMethod.Patch, path, body);
 
     public Task Delete(string path) => Send(HttpMethod.Delete, path, null);

@@ -24,6 +24,8 @@ public static class AllocationScenarios
         ["publish.qos0.1000-topics-in-turn"] = () => PerDelivery(4, 0, 1, topics: 1_000),
         ["publish.qos0.nobody"] = () => PerDelivery(4, 0, 0),
         ["ping"] = Pings,
+        ["log.append-and-commit.1"] = () => LogAllocations.AppendAndCommit(1),
+        ["log.append-and-commit.16"] = () => LogAllocations.AppendAndCommit(16),
     };
 
     private static MqttBroker NewBroker() =>

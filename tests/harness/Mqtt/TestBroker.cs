@@ -19,12 +19,16 @@ public sealed class TestBroker : IAsyncDisposable
     private readonly Task _timers;
 
     private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via,
-        IEnhancedAuthentication? enhanced)
+        IEnhancedAuthentication? enhanced, string? handOverTo)
     {
         _manualTime = time;
         Via = via;
         Bridge = bridge;
-        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System) { EnhancedAuthentication = enhanced };
+        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System)
+        {
+            EnhancedAuthentication = enhanced,
+            HandOverTo = handOverTo,
+        };
         _listener = new TestListener(Broker, via);
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
     }
@@ -39,10 +43,10 @@ public sealed class TestBroker : IAsyncDisposable
     /// <param name="settings">Events and routes of the anonymous hub.</param>
     public static TestBroker Start(
         BrokerLimits? limits = null, IAuthenticator? authenticator = null, ManualTime? time = null, HubSettings? settings = null,
-        Via via = Via.Tcp, IEnhancedAuthentication? enhanced = null)
+        Via via = Via.Tcp, IEnhancedAuthentication? enhanced = null, string? handOverTo = null)
     {
         var broker = new TestBroker(
-            limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via, enhanced);
+            limits ?? new BrokerLimits(), authenticator ?? new AnonymousAuthenticator(), new RecordingBridge(), time, via, enhanced, handOverTo);
         if (settings is not null)
         {
             broker.Broker.Configure(AnonymousAuthenticator.HubId, settings);

@@ -11,8 +11,8 @@ using Xunit;
 
 namespace IotHub.Harness.Mqtt;
 
-/// <summary>The ways to a broker.</summary>
-public enum Via { Tcp, Tls, WebSocket, SecureWebSocket }
+/// <summary>The ways to a broker: plain TCP over its own loop or over the framework's sockets, TLS, and WebSocket on either.</summary>
+public enum Via { Tcp, Sockets, Tls, WebSocket, SecureWebSocket }
 
 /// <summary>The client's half of each transport, over a connected socket.</summary>
 public static class Transports
@@ -20,7 +20,7 @@ public static class Transports
     public static async Task<Stream> Speak(Stream socket, Via via)
     {
         var bytes = via is Via.Tls or Via.SecureWebSocket ? await Encrypt(socket) : socket;
-        if (via is Via.Tcp or Via.Tls)
+        if (via is Via.Tcp or Via.Sockets or Via.Tls)
         {
             return bytes;
         }
@@ -60,15 +60,18 @@ public static class Transports
 /// <summary>The broker's half: one listener on a free loopback port.</summary>
 internal sealed class TestListener : IAsyncDisposable
 {
-    private readonly TcpListenerLoop? _tcp;
+    private readonly EpollLoop? _epoll;
+    private readonly IClientListener? _tcp;
     private readonly HttpListenerHost? _http;
 
     public TestListener(MqttBroker broker, Via via)
     {
         var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
-        if (via is Via.Tcp or Via.Tls)
+        if (via is Via.Tcp or Via.Sockets or Via.Tls)
         {
-            _tcp = new TcpListenerLoop(broker, endPoint, via == Via.Tls ? TestCertificate.Create() : null);
+            _epoll = via == Via.Tcp && EpollLoop.IsSupported ? new EpollLoop(broker, NullLogger.Instance) : null;
+            _tcp = _epoll is not null ? new EpollListener(_epoll, endPoint)
+                : new TcpListenerLoop(broker, endPoint, via == Via.Tls ? TestCertificate.Create() : null);
             _tcp.Start();
             Port = _tcp.EndPoint.Port;
             return;
@@ -87,6 +90,10 @@ internal sealed class TestListener : IAsyncDisposable
         if (_tcp is not null)
         {
             await _tcp.DisposeAsync();
+        }
+        if (_epoll is not null)
+        {
+            await _epoll.DisposeAsync();
         }
         if (_http is not null)
         {

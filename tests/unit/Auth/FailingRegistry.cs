@@ -37,6 +37,12 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
     public Task<Versioned<Hub>> ReplaceHub(Versioned<Hub> hub, CancellationToken cancel = default) =>
         inner.ReplaceHub(hub, cancel);
 
+    public Task<Versioned<Hub>> ReplaceAuthority(Versioned<Hub> hub, Hub next, CancellationToken cancel = default) =>
+        inner.ReplaceAuthority(hub, next, cancel);
+
+    public Task<Versioned<Hub>?> FindHubByAuthority(string fingerprint, CancellationToken cancel = default) =>
+        Read(() => inner.FindHubByAuthority(fingerprint, cancel));
+
     public Task DeleteHub(Guid hubId, CancellationToken cancel = default) =>
         inner.DeleteHub(hubId, cancel);
 
@@ -73,6 +79,8 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
 
     public Task<long> CountConnected(Guid hubId, CancellationToken cancel = default) =>
         inner.CountConnected(hubId, cancel);
+
+    public Task RecordBroker(string name, Guid run, CancellationToken cancel = default) => inner.RecordBroker(name, run, cancel);
 
     public Task RecordActivity(IReadOnlyList<DeviceActivity> reports, CancellationToken cancel = default) =>
         inner.RecordActivity(reports, cancel);

@@ -69,4 +69,24 @@ public sealed class FilterTemplatesTests
         Assert.Equal(MessageFilterRule.RejectNothing, filled.Subscribe with { Topics = MessageFilterRule.RejectNothing.Topics });
         return filled.Publish;
     }
+
+    [Fact]
+    public async Task A_template_that_cannot_be_read_is_told_at_the_next_connection_and_when_it_is_set()
+    {
+        var world = new World();
+        var hub = await world.AddHub();
+        var reject = new MessageFilterRule(MessageFilterPolicy.Reject, ["a/{{ device.nme }}", "b/{{ device.name }}"]);
+        var device = await world.AddDevice(hub, d => d with { Filters = new MessageFilters(reject, reject) });
+        var accepted = Assert.IsType<ConnectVerdict.Accepted>(await world.Connect(device.Id.ToString()));
+        var warning = Assert.Single(accepted.Events);
+        Assert.Equal(
+            ("warning", "device", device.Id.ToString(), "cannot read the template in message filter a/{{ device.nme }}"),
+            (warning.Severity, warning.ObjectType, warning.ObjectId, warning.Message));
+
+        var accept = new MessageFilterRule(MessageFilterPolicy.Accept, ["{{}}"]);
+        await world.Change(device, d => d with { Filters = new MessageFilters(accept, accept) });
+        await world.Follow();
+        var raised = Assert.Single(world.Broker.Calls.OfType<IotHub.Harness.RecordingBroker.Raised>());
+        Assert.Equal((hub.Id, "cannot read the template in message filter {{}}"), (raised.HubId, raised.Happened.Message));
+    }
 }

@@ -99,11 +99,15 @@ internal sealed class World
     });
 
     public async Task<ConnectVerdict> Connect(
-        string clientId = "", string? userName = null, X509Certificate2? certificate = null, bool cleanStart = true, bool encrypted = false) =>
+        string clientId = "", string? userName = null, X509Certificate2? certificate = null, bool cleanStart = true, bool encrypted = false,
+        params X509Certificate2[] chain) =>
         await Authenticator.Authenticate(
             new ConnectAttempt(
                 4, clientId, userName, null, cleanStart, certificate, encrypted || certificate is not null,
-                new IPEndPoint(IPAddress.Loopback, 1), PacketText),
+                new IPEndPoint(IPAddress.Loopback, 1), RemainingLength: 12)
+            {
+                ClientChain = chain,
+            },
             CancellationToken.None);
 
     /// <summary>Reads the feed and looks at all that is due.</summary>
@@ -137,6 +141,9 @@ internal sealed class FailingFeed(IChangeFeed inner) : IChangeFeed
 
     public Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default) =>
         Fails ? throw new RegistryUnavailableException("no answer", new IOException()) : inner.ReadSince(since, cancel);
+
+    public Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default) =>
+        inner.ReadHours(from, until, cancel);
 
     public Task Trim(DateTimeOffset before, CancellationToken cancel = default) => inner.Trim(before, cancel);
 }

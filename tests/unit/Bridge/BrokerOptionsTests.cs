@@ -13,7 +13,7 @@ public sealed class BrokerOptionsTests
     {
         var options = BrokerOptions.Parse(
             ["--bind", "::1", "--port", "0", "--tls-port", "2", "--ws-port", "3", "--wss-port", "4", "--cert", "c.pem", "--key", "k.pem",
-             "--internal-port", "5", "--data", "d", "--standalone", "--log-level", "warning"]);
+             "--internal-port", "5", "--transport", "sockets", "--hand-over-to", "a.example:8883 [::1]:1", "--data", "d", "--standalone", "--log-level", "warning"]);
         var expected = new BrokerOptions
         {
             Bind = IPAddress.IPv6Loopback,
@@ -24,6 +24,8 @@ public sealed class BrokerOptionsTests
             CertificateFile = "c.pem",
             KeyFile = "k.pem",
             InternalPort = 5,
+            UseEpoll = false,
+            HandOverTo = "a.example:8883 [::1]:1",
             DataFolder = "d",
             Standalone = true,
             LogLevel = LogLevel.Warning,
@@ -43,6 +45,9 @@ public sealed class BrokerOptionsTests
     [InlineData("--tls-port needs a certificate", "--tls-port", "0")]
     [InlineData("--wss-port needs a certificate", "--wss-port", "0")]
     [InlineData("port 7 is given twice", "--port", "7", "--internal-port", "7")]
+    [InlineData("\"io_uring\" is neither epoll nor sockets", "--transport", "io_uring")]
+    [InlineData("\"a.example\" is not HOST:PORT", "--hand-over-to", "a.example")]
+    [InlineData("\"a:1  b:2\" is not HOST:PORT", "--hand-over-to", "a:1  b:2")]
     [InlineData("\"3\" is not one of trace", "--log-level", "3")]
     public void Mistakes_are_named(string expected, params string[] args)
     {

@@ -23,6 +23,9 @@ internal sealed class LateFeed(IChangeFeed inner) : IChangeFeed
     public Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default) =>
         Task.FromResult<IReadOnlyList<RegistryChange>>([.. _late.Where(change => change.At >= since)]);
 
+    public Task<IReadOnlyList<RegistryChange>> ReadHours(DateTimeOffset from, DateTimeOffset until, CancellationToken cancel = default) =>
+        inner.ReadHours(from, until, cancel);
+
     public Task Trim(DateTimeOffset before, CancellationToken cancel = default) => inner.Trim(before, cancel);
 }
 

@@ -1,5 +1,5 @@
 using System.Net;
-using IotHub.Functions.Routes.Delivery;
+using IotHub.Functions.Outgoing;
 using Xunit;
 
 namespace IotHub.Unit.Delivery;

@@ -32,6 +32,7 @@ public sealed class FunctionsSettingsTests
         Assert.Equal(("fr-par", "localhost", false), (settings.Region, settings.MqttEndpoint, settings.EventsSeverityFirst));
         Assert.Empty(settings.RouteAllowedNetworks);
         Assert.Equal(TimeSpan.FromHours(24), settings.RouteGiveUpAfter);
+        Assert.Equal(TimeSpan.FromDays(7), settings.EventsKept);
     }
 
     [Fact]
@@ -58,6 +59,10 @@ public sealed class FunctionsSettingsTests
     [InlineData("IOTHUB_SEALING_KEY", "not base64 secret")]
     [InlineData("IOTHUB_EVENTS_LAYOUT", "a")]
     [InlineData("IOTHUB_ROUTE_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0.0/33")]
+    [InlineData("IOTHUB_EVENTS_KEPT_DAYS", "0")]
+    [InlineData("IOTHUB_EVENTS_KEPT_DAYS", "-1")]
+    [InlineData("IOTHUB_EVENTS_KEPT_DAYS", "week")]
+    [InlineData("IOTHUB_EVENTS_KEPT_DAYS", "3661")]
     [InlineData("IOTHUB_ROUTE_GIVE_UP_HOURS", "169")]
     [InlineData("IOTHUB_ROUTE_GIVE_UP_HOURS", "-1")]
     [InlineData("IOTHUB_ROUTE_GIVE_UP_HOURS", "day")]

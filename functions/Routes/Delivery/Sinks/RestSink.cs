@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Core.Queues;
+using IotHub.Functions.Outgoing;
 
 namespace IotHub.Functions.Routes.Delivery.Sinks;
 

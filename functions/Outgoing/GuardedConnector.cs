@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
-namespace IotHub.Functions.Routes.Delivery;
+namespace IotHub.Functions.Outgoing;
 
 /// <summary>Every address of a target's name is one that routes may not reach.</summary>
 public sealed class AddressRefusedException(string host) : IOException($"{host} has no address that routes may reach");

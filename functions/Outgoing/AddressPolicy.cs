@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace IotHub.Functions.Routes.Delivery;
+namespace IotHub.Functions.Outgoing;
 
 /// <summary>
 /// Which addresses a route may reach. A customer writes the URL, but the request leaves from inside our network: anything that is not

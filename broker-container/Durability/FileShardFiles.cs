@@ -1,0 +1,156 @@
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+
+namespace IotHub.Broker.Durability;
+
+/// <summary>Segments as files of one folder, named by the position of their first block.</summary>
+public sealed class FileShardFiles(string folder, int shard, Guid storeId) : IShardFiles
+{
+    public const string Extension = ".log";
+    private const int NameDigits = 19;
+
+    /// <summary>A segment that is being made; whatever has this name was not finished.</summary>
+    private const string UnfinishedName = "unfinished";
+
+    public int Shard => shard;
+
+    public string Name => folder;
+
+    public Guid StoreId => storeId;
+
+    public IReadOnlyList<ISegment> Open()
+    {
+        File.Delete(Path.Combine(folder, UnfinishedName));
+        var segments = new List<ISegment>();
+        try
+        {
+            foreach (var path in Directory.EnumerateFiles(folder, "*" + Extension))
+            {
+                var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
+                segments.Add(new FileSegment(path, PositionIn(path), file));
+            }
+        }
+        catch
+        {
+            segments.ForEach(segment => segment.Dispose());
+            throw;
+        }
+        return segments.OrderBy(segment => segment.First).ToList();
+    }
+
+    public ISegment Create(long first, ReadOnlySpan<byte> header)
+    {
+        var unfinished = Path.Combine(folder, UnfinishedName);
+        var path = Path.Combine(folder, first.ToString($"D{NameDigits}", CultureInfo.InvariantCulture) + Extension);
+        File.Delete(unfinished);
+        var file = PrivateFile.Create(unfinished);
+        try
+        {
+            RandomAccess.Write(file, header, 0);
+            DiskSync.Data(file, path);
+            File.Move(unfinished, path, overwrite: true);
+            DiskSync.Folder(folder);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+        return new FileSegment(path, first, file);
+    }
+
+    public void Delete(ISegment segment)
+    {
+        File.Delete(segment.Name);
+        DiskSync.Folder(folder);
+    }
+
+    private static long PositionIn(string path)
+    {
+        var name = Path.GetFileNameWithoutExtension(path);
+        return name.Length == NameDigits && long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+            ? first
+            : throw new StartException($"{path} is no part of a log: rename or move it");
+    }
+}
+
+/// <summary>One segment as a file.</summary>
+internal sealed class FileSegment(string path, long first, SafeFileHandle file) : ISegment
+{
+    private static readonly byte[] Zeros = new byte[256 * 1024];
+
+    private long _length = RandomAccess.GetLength(file);
+
+    public string Name => path;
+
+    public long First => first;
+
+    public long Length => Volatile.Read(ref _length);
+
+    public void Write(long offset, ReadOnlySpan<byte> bytes)
+    {
+        RandomAccess.Write(file, bytes, offset);
+        DiskSync.Data(file, path);
+        Volatile.Write(ref _length, Math.Max(_length, offset + bytes.Length));
+    }
+
+    public void Extend(long length)
+    {
+        for (var at = _length; at < length; at += Zeros.Length)
+        {
+            RandomAccess.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, length - at)), at);
+        }
+        DiskSync.Data(file, path);
+        Volatile.Write(ref _length, Math.Max(_length, length));
+    }
+
+    public int Read(long offset, Span<byte> into)
+    {
+        var read = 0;
+        while (read < into.Length)
+        {
+            var count = RandomAccess.Read(file, into[read..], offset + read);
+            if (count == 0)
+            {
+                break;
+            }
+            read += count;
+        }
+        return read;
+    }
+
+    public void Truncate(long length)
+    {
+        RandomAccess.SetLength(file, length);
+        RandomAccess.FlushToDisk(file);
+        Volatile.Write(ref _length, length);
+    }
+
+    public void Dispose() => file.Dispose();
+}
+
+/// <summary>Files and folders of the store are the broker's alone: there are payloads in them.</summary>
+internal static class PrivateFile
+{
+    public static SafeFileHandle Create(string path)
+    {
+        var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+        return file;
+    }
+
+    public static void CreateFolder(string path)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(path);
+        }
+        else
+        {
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+using IotHub.Core.Domain;
+
+namespace IotHub.Functions.Api;
+
+/// <summary>One call of the management API, as it is mapped and described.</summary>
+internal sealed class ApiOperation(string method, string path, ApiRole role, Type answer)
+{
+    public string Method => method;
+    public string Path => path;
+
+    /// <summary>The least role that may call it.</summary>
+    public ApiRole Role => role;
+
+    public Type Answer => answer;
+    public Type? Body { get; private set; }
+
+    /// <summary>The parameters of its query.</summary>
+    public IReadOnlyList<string> Query { get; private set; } = [];
+
+    /// <summary>Says which body the call reads; reading another one is an error.</summary>
+    public ApiOperation Takes<T>()
+    {
+        Body = typeof(T);
+        return this;
+    }
+
+    public ApiOperation Asks(params string[] query)
+    {
+        Query = query;
+        return this;
+    }
+}

@@ -1,0 +1,151 @@
+using System.Diagnostics;
+using System.Globalization;
+using IotHub.Broker.Durability;
+
+namespace IotHub.Benchmarks.Durability;
+
+/// <summary>The log alone on a real disk: group commit by records outstanding, what one flush takes, how fast it is read back.</summary>
+internal static class LogCommand
+{
+    public const string Usage = """
+          log [--folder DIR] [--seconds 2]
+                                     the log without a broker: commits by records outstanding, recovery; DIR is on the disk to measure
+        """;
+
+    private const int Body = 256;
+
+    public static int Run(string[] args)
+    {
+        var parent = Value(args, "--folder") ?? Path.GetTempPath();
+        var seconds = double.Parse(Value(args, "--seconds") ?? "2", CultureInfo.InvariantCulture);
+        var folder = Directory.CreateDirectory(Path.Combine(parent, $"iot-hub-log-{Environment.ProcessId}"));
+        try
+        {
+            Console.WriteLine($"| outstanding, {Body} B | records/s | commits/s | p50 µs | p99 µs | µs CPU each |");
+            Console.WriteLine("|---|---|---|---|---|---|");
+            foreach (var outstanding in new[] { 1, 4, 16, 64, 256, 1024 })
+            {
+                Console.WriteLine(Commits(Path.Combine(folder.FullName, $"n{outstanding}"), outstanding, seconds));
+            }
+            Console.WriteLine();
+            Console.WriteLine(Flush(Path.Combine(folder.FullName, "flush"), seconds));
+            Console.WriteLine(Recovery(Path.Combine(folder.FullName, "recovery")));
+            return 0;
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    /// <summary>As many records as are outstanding go into each commit: their publishers answer at once.</summary>
+    private static string Commits(string folder, int outstanding, double seconds)
+    {
+        using var store = BrokerStore.Open(folder, 1);
+        using var log = ShardLog.Open(store.FilesOf(0), new LogOptions(), (_, _, _) => { });
+        Measure(log, outstanding, seconds / 4, []);
+        var times = new List<double>();
+        var cpu = Process.GetCurrentProcess().TotalProcessorTime;
+        var elapsed = Measure(log, outstanding, seconds, times);
+        var used = Process.GetCurrentProcess().TotalProcessorTime - cpu;
+        var records = (double)times.Count * outstanding;
+        times.Sort();
+        return string.Create(CultureInfo.InvariantCulture,
+            $"| {outstanding:N0} | {records / elapsed:N0} | {times.Count / elapsed:N0} | "
+            + $"{Quantile(times, 0.5):F0} | {Quantile(times, 0.99):F0} | {used.TotalMicroseconds / records:F2} |");
+    }
+
+    private static double Measure(ShardLog log, int outstanding, double seconds, List<double> times)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(start).TotalSeconds < seconds)
+        {
+            var began = Stopwatch.GetTimestamp();
+            Append(log, outstanding);
+            Commit(log);
+            times.Add(Stopwatch.GetElapsedTime(began).TotalMicroseconds);
+            // Nobody needs the records: the disk does not fill.
+            while (log.TakeUnreferenced() is { } segment)
+            {
+                log.Delete(segment);
+            }
+        }
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>T of the design's targets: one small write into zeros and its flush.</summary>
+    private static string Flush(string path, double seconds)
+    {
+        using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite);
+        var bytes = new byte[Body];
+        RandomAccess.Write(file, new byte[16 * 1024 * 1024], 0);
+        RandomAccess.FlushToDisk(file);
+        var (fdatasync, fsync) = (new List<double>(), new List<double>());
+        var start = Stopwatch.GetTimestamp();
+        for (var i = 0; Stopwatch.GetElapsedTime(start).TotalSeconds < seconds; i++)
+        {
+            var began = Stopwatch.GetTimestamp();
+            RandomAccess.Write(file, bytes, (long)i * Body % (16 * 1024 * 1024));
+            if (i % 2 == 0)
+            {
+                DiskSync.Data(file, path);
+            }
+            else
+            {
+                RandomAccess.FlushToDisk(file);
+            }
+            (i % 2 == 0 ? fdatasync : fsync).Add(Stopwatch.GetElapsedTime(began).TotalMicroseconds);
+        }
+        fdatasync.Sort();
+        fsync.Sort();
+        return string.Create(CultureInfo.InvariantCulture,
+            $"write of {Body} B into zeros and flush, p50 / p99 µs: "
+            + $"fdatasync {Quantile(fdatasync, 0.5):F0} / {Quantile(fdatasync, 0.99):F0}, "
+            + $"fsync {Quantile(fsync, 0.5):F0} / {Quantile(fsync, 0.99):F0}");
+    }
+
+    private static string Recovery(string folder)
+    {
+        const int Records = 2_000_000;
+        using (var store = BrokerStore.Open(folder, 1))
+        using (var log = ShardLog.Open(store.FilesOf(0), new LogOptions(), (_, _, _) => { }))
+        {
+            for (var i = 0; i < Records / 500; i++)
+            {
+                Append(log, 500, 64);
+                Commit(log);
+            }
+        }
+        using var again = BrokerStore.Open(folder, 1);
+        long bytes = 0;
+        var start = Stopwatch.GetTimestamp();
+        using var opened = ShardLog.Open(again.FilesOf(0), new LogOptions(), (_, _, body) => bytes += body.Length);
+        var elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"recovery: {opened.Recovery.Records:N0} records of 64 B in {elapsed:F2} s, "
+            + $"{opened.Recovery.Records / elapsed:N0} a second (in the page cache)");
+    }
+
+    private static void Append(ShardLog log, int records, int body = Body)
+    {
+        for (var i = 0; i < records; i++)
+        {
+            log.Begin(1);
+            log.Take(body).Fill((byte)i);
+            log.End();
+        }
+    }
+
+    private static void Commit(ShardLog log)
+    {
+        log.BeginCommit(new LogClock(1, 2));
+        log.WriteCommit();
+        log.EndCommit();
+    }
+
+    private static double Quantile(List<double> sorted, double at) =>
+        sorted.Count == 0 ? 0 : sorted[Math.Min(sorted.Count - 1, (int)(sorted.Count * at))];
+
+    private static string? Value(string[] args, string name) =>
+        Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : null;
+}
