@@ -81,6 +81,19 @@ public sealed class InFlight
         _lastId = packetId;
     }
 
+    /// <summary>Packet id of the open exchange that was begun at this place; 0 when there is none.</summary>
+    public ushort IdOf(long order)
+    {
+        foreach (ref var entry in _entries.AsSpan())
+        {
+            if (entry.Owed != Owed.Nothing && entry.Order == order)
+            {
+                return entry.PacketId;
+            }
+        }
+        return 0;
+    }
+
     /// <summary>Exchanges for which PUBCOMP is owed.</summary>
     public List<(long Order, ushort PacketId)> Released()
     {

@@ -9,6 +9,9 @@ public sealed class SharedGroup(string shareName, string topicFilter)
 
     public string ShareName { get; } = shareName;
     public string TopicFilter { get; } = topicFilter;
+
+    /// <summary>As the members subscribed to it.</summary>
+    public string Filter { get; } = $"$share/{shareName}/{topicFilter}";
     public List<Subscription> Members { get; } = [];
 
     /// <summary>Is anyone of the group there to take over at once?</summary>

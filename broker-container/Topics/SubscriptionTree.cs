@@ -68,6 +68,20 @@ public sealed class SubscriptionTree
         return left;
     }
 
+    /// <summary>The shared group of a filter; null when it has no member.</summary>
+    public SharedGroup? GroupOf(SharedFilter shared)
+    {
+        var node = _root;
+        foreach (var level in shared.TopicFilter.Split('/'))
+        {
+            if (!node.TryGetChild(level, out node!))
+            {
+                return null;
+            }
+        }
+        return node.HasGroups ? node.Groups.Find(g => g.ShareName == shared.ShareName) : null;
+    }
+
     /// <summary>Adds what matches <paramref name="topic"/> to the two lists.</summary>
     public void Match(string topic, List<Subscription> plain, List<SharedGroup> groups)
     {

@@ -7,13 +7,20 @@ namespace IotHub.Broker.Transport;
 /// <remarks>
 /// Bytes that tell of something that is not on disk yet are held, and all that comes behind them: <see cref="Hold"/> before they are
 /// written, <see cref="Seal"/> when the commit that covers them begins, <see cref="Release"/> when it has ended.
-/// Invariants: <see cref="Sending"/> is non-null exactly while <see cref="IsSending"/>; 0 &lt;= sendable, sealed &lt;= pending bytes.
+/// Invariants: <see cref="Sending"/> is non-null exactly while <see cref="IsSending"/>; 0 &lt;= sendable &lt;= next &lt;= pending bytes.
 /// </remarks>
 public sealed class Outbox(BufferPool pool)
 {
     private byte[]? _pending;
+
+    /// <summary>While held: bytes before the first that waits.</summary>
     private int _sendable;
-    private int _sealed;
+
+    /// <summary>A commit that covers the first that waits is under way.</summary>
+    private bool _isSealed;
+
+    /// <summary>While sealed: bytes before the first that waits for the commit behind that one; -1 when there are none.</summary>
+    private int _next = -1;
 
     /// <summary>Pending bytes that may go out now.</summary>
     public int SendableBytes => IsHeld ? _sendable : PendingBytes;
@@ -57,19 +64,30 @@ public sealed class Outbox(BufferPool pool)
     {
         if (!IsHeld)
         {
-            (IsHeld, _sendable, _sealed) = (true, PendingBytes, 0);
+            (IsHeld, _sendable, _isSealed, _next) = (true, PendingBytes, false, -1);
+        }
+        else if (_isSealed && _next < 0)
+        {
+            _next = PendingBytes;
         }
     }
 
-    /// <summary>The commit that begins now covers what is pending so far.</summary>
-    public void Seal() => _sealed = PendingBytes;
+    /// <summary>The commit that begins now covers all that is held so far.</summary>
+    public void Seal() => (_isSealed, _next) = (IsHeld, -1);
 
-    /// <summary>That commit is on disk.</summary>
+    /// <summary>That commit is on disk: what does not wait for another may go.</summary>
     public void Release()
     {
-        _sendable = _sealed;
-        IsHeld = _sendable < PendingBytes;
+        if (!_isSealed)
+        {
+            return;
+        }
+        IsHeld = _next >= 0;
+        (_sendable, _isSealed, _next) = (Math.Max(_next, 0), false, -1);
     }
+
+    /// <summary>Nothing is recorded that could be waited for.</summary>
+    public void ReleaseAll() => (IsHeld, _sendable, _isSealed, _next) = (false, 0, false, -1);
 
     /// <summary>Makes what may go out the bytes to send. Only when nothing is being sent and something may.</summary>
     public void BeginSend()
@@ -82,7 +100,7 @@ public sealed class Outbox(BufferPool pool)
             _pending = pool.Rent(held);
             Sending.AsSpan(SendingBytes, held).CopyTo(_pending);
         }
-        (_sendable, _sealed) = (0, Math.Max(0, _sealed - SendingBytes));
+        (_sendable, _next) = (0, _next < 0 ? -1 : _next - SendingBytes);
         PendingBytes = held;
     }
 
@@ -103,6 +121,6 @@ public sealed class Outbox(BufferPool pool)
             pool.Return(_pending);
         }
         (_pending, PendingBytes) = (null, 0);
-        (IsHeld, _sendable, _sealed) = (false, 0, 0);
+        ReleaseAll();
     }
 }

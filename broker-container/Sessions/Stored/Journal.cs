@@ -15,8 +15,11 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
 
     public ShardLog Log { get; } = log;
 
-    /// <summary>Messages that not all of their routes have, by the position of their record.</summary>
-    public Dictionary<long, OwedRoutes> Owed { get; } = [];
+    /// <summary>The stored sessions of the shard by their numbers.</summary>
+    public Dictionary<long, Session> Sessions { get; } = [];
+
+    /// <summary>Messages that not all of their routes have, and where their records lie.</summary>
+    public Dictionary<(Guid HubId, Guid MessageId), (long Position, OwedRoutes Routes)> Owed { get; } = [];
 
     /// <summary>Position of the record that says which boot and clock the times in this log go by.</summary>
     public long ClockHome { get; private set; }
@@ -53,16 +56,15 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
         Log.Int64(boot.UpMs);
         Log.Int64(nowMs);
         Log.End();
-        Log.AddReference(position);
-        if (ClockHome != 0)
-        {
-            Log.DropReference(ClockHome);
-        }
-        ClockHome = position;
+        ClockHome = Moved(ClockHome, position);
     }
 
-    /// <summary>Gives a new session its number.</summary>
-    public long NewSession() => _nextSession++;
+    /// <summary>Gives a new session its number, which makes it a stored one; its <see cref="Image"/> has to follow.</summary>
+    public void Begin(Session session)
+    {
+        session.Number = _nextSession++;
+        Sessions.Add(session.Number, session);
+    }
 
     /// <summary>Writes the session as a whole, its queue excepted; this is its home from now on.</summary>
     public void Image(Session session)
@@ -94,12 +96,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
             Log.UInt16(packetId);
         }
         Log.End();
-        Log.AddReference(position);
-        if (session.Home != 0)
-        {
-            Log.DropReference(session.Home);
-        }
-        session.Home = position;
+        session.Home = Moved(session.Home, position);
     }
 
     public void Changed(Session session)
@@ -114,6 +111,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     {
         Numbers(RecordKind.SessionEnded, session.Number);
         Log.DropReference(session.Home);
+        Sessions.Remove(session.Number);
     }
 
     public void Subscribed(Session session, Topics.Subscription subscription)
@@ -129,16 +127,6 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
         Log.Begin((byte)RecordKind.Unsubscribed);
         Log.Int64(session.Number);
         Log.Text(filter);
-        Log.End();
-    }
-
-    public void Queued(long position, in StoredReceiver receiver, byte publishedQos, int size)
-    {
-        Log.Begin((byte)RecordKind.Queued);
-        Log.Int64(position);
-        MessageRecord.WriteReceiver(Log, receiver);
-        Log.Byte(publishedQos);
-        Log.UInt32((uint)size);
         Log.End();
     }
 
@@ -160,27 +148,28 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
         Log.End();
     }
 
+    /// <summary>The message in the record at <paramref name="position"/>, which may still be open, is owed to routes from now on.</summary>
     public void Owe(long position, OwedRoutes routes)
     {
-        Owed.Add(position, routes);
-        Log.AddReference(position);
+        var before = Owed.GetValueOrDefault((routes.HubId, routes.MessageId)).Position;
+        Owed[(routes.HubId, routes.MessageId)] = (Moved(before, position), routes);
     }
 
-    public void RoutesDone(long position)
+    public void RoutesDone(Guid hubId, Guid messageId)
     {
-        if (Owed.Remove(position))
+        if (Owed.Remove((hubId, messageId), out var owed))
         {
-            Numbers(RecordKind.RoutesDone, position);
-            Log.DropReference(position);
+            Ids(RecordKind.RoutesDone, hubId, messageId);
+            Log.DropReference(owed.Position);
         }
     }
 
-    public void Ingested(Guid hubId, Guid messageId)
+    /// <returns>Where the record lies: it is needed as long as the id is to be known.</returns>
+    public long Ingested(Guid hubId, Guid messageId)
     {
-        Log.Begin((byte)RecordKind.Ingested);
-        Log.Id(hubId);
-        Log.Id(messageId);
-        Log.End();
+        var position = Ids(RecordKind.Ingested, hubId, messageId);
+        Log.AddReference(position);
+        return position;
     }
 
     public void HubEnded(Guid hubId)
@@ -188,6 +177,34 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
         Log.Begin((byte)RecordKind.HubEnded);
         Log.Id(hubId);
         Log.End();
+        foreach (var (key, owed) in Owed)
+        {
+            if (key.HubId == hubId)
+            {
+                Owed.Remove(key);
+                Log.DropReference(owed.Position);
+            }
+        }
+    }
+
+    /// <summary>What was needed at one place is needed at another.</summary>
+    private long Moved(long from, long to)
+    {
+        Log.AddReference(to);
+        if (from != 0)
+        {
+            Log.DropReference(from);
+        }
+        return to;
+    }
+
+    private long Ids(RecordKind kind, Guid hubId, Guid messageId)
+    {
+        var position = Log.Begin((byte)kind);
+        Log.Id(hubId);
+        Log.Id(messageId);
+        Log.End();
+        return position;
     }
 
     private void Numbers(RecordKind kind, long first)

@@ -20,31 +20,28 @@ public enum RecordKind : byte
     /// <summary>An application message, with all that it is kept for.</summary>
     Message = 7,
 
-    /// <summary>A message that lies in the log already is kept for one more session.</summary>
-    Queued = 8,
-
     /// <summary>A waiting message went to its client under a packet id.</summary>
-    Sent = 9,
+    Sent = 8,
 
     /// <summary>PUBREC came: PUBREL is owed, the message is no longer needed.</summary>
-    Received = 10,
+    Received = 9,
 
     /// <summary>PUBACK or PUBCOMP came, or the message was given up.</summary>
-    Done = 11,
+    Done = 10,
 
     /// <summary>A QoS 2 publish of a stored session came under this packet id, and nobody wanted it.</summary>
-    IncomingReceived = 12,
+    IncomingReceived = 11,
 
     /// <summary>PUBREL came for it.</summary>
-    IncomingReleased = 13,
-    RetainedCleared = 14,
+    IncomingReleased = 12,
+    RetainedCleared = 13,
 
     /// <summary>All routes of a message have it.</summary>
-    RoutesDone = 15,
+    RoutesDone = 14,
 
     /// <summary>The id of a message that came in from outside, so that a repeat has no second effect.</summary>
-    Ingested = 16,
+    Ingested = 15,
 
     /// <summary>The hub is gone with all that it had.</summary>
-    HubEnded = 17,
+    HubEnded = 16,
 }

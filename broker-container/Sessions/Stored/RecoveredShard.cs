@@ -32,8 +32,10 @@ public sealed class RecoveredShard(int rememberedIds)
 {
     public Dictionary<long, RecoveredSession> Sessions { get; } = [];
     public Dictionary<Guid, Dictionary<string, long>> Retained { get; } = [];
-    public Dictionary<long, OwedRoutes> Owed { get; } = [];
-    public Dictionary<Guid, Queue<Guid>> Ingested { get; } = [];
+    public Dictionary<(Guid HubId, Guid MessageId), (long Position, OwedRoutes Routes)> Owed { get; } = [];
+
+    /// <summary>By hub, oldest first: ids and where their records lie.</summary>
+    public Dictionary<Guid, Queue<(Guid MessageId, long Position)>> Ingested { get; } = [];
     public long NextSession { get; private set; } = 1;
 
     /// <summary>Boot and up-time at a moment of the log's time; null in a new log.</summary>
@@ -54,10 +56,6 @@ public sealed class RecoveredShard(int rememberedIds)
             case RecordKind.Sent or RecordKind.Received:
                 ApplyExchange((RecordKind)kind, ref reader);
                 break;
-            case RecordKind.Queued:
-                var at = reader.Int64();
-                ApplyReceiver(at, MessageRecord.ReadReceiver(ref reader), reader.Byte(), (int)reader.UInt32());
-                break;
             case RecordKind.SessionImage or RecordKind.SessionChanged or RecordKind.SessionEnded or RecordKind.Subscribed
                 or RecordKind.Unsubscribed or RecordKind.IncomingReceived or RecordKind.IncomingReleased:
                 ApplySession((RecordKind)kind, position, ref reader);
@@ -66,10 +64,10 @@ public sealed class RecoveredShard(int rememberedIds)
                 ClearRetained(reader.Id(), Encoding.UTF8.GetString(body[16..]));
                 break;
             case RecordKind.RoutesDone:
-                Owed.Remove(reader.Int64());
+                Owed.Remove((reader.Id(), reader.Id()));
                 break;
             case RecordKind.Ingested:
-                ApplyIngested(reader.Id(), reader.Id());
+                ApplyIngested(position, reader.Id(), reader.Id());
                 break;
             case RecordKind.HubEnded:
                 EndHub(reader.Id());
@@ -122,7 +120,7 @@ public sealed class RecoveredShard(int rememberedIds)
         }
         if (message.Routes is { } routes)
         {
-            Owed[position] = routes;
+            Owed[(routes.HubId, routes.MessageId)] = (position, routes);
         }
         var rest = message.Rest;
         for (var i = 0; i < message.Receivers; i++)
@@ -276,13 +274,13 @@ public sealed class RecoveredShard(int rememberedIds)
         }
     }
 
-    private void ApplyIngested(Guid hubId, Guid messageId)
+    private void ApplyIngested(long position, Guid hubId, Guid messageId)
     {
         if (!Ingested.TryGetValue(hubId, out var ids))
         {
             Ingested.Add(hubId, ids = []);
         }
-        ids.Enqueue(messageId);
+        ids.Enqueue((messageId, position));
         if (ids.Count > rememberedIds)
         {
             ids.Dequeue();
@@ -293,12 +291,9 @@ public sealed class RecoveredShard(int rememberedIds)
     {
         Retained.Remove(hubId);
         Ingested.Remove(hubId);
-        foreach (var (position, routes) in Owed)
+        foreach (var key in Owed.Keys.Where(key => key.HubId == hubId).ToList())
         {
-            if (routes.HubId == hubId)
-            {
-                Owed.Remove(position);
-            }
+            Owed.Remove(key);
         }
     }
 }
