@@ -95,6 +95,15 @@ public sealed partial class Connection
         }
     }
 
+    /// <summary><see cref="Hold"/>, if what the session is now may not be on disk yet: for answers to what was said before.</summary>
+    public void HoldIfUncommitted()
+    {
+        if (Session is { IsStored: true } && Lane!.IsUncommitted)
+        {
+            Hold();
+        }
+    }
+
     /// <summary>Packets sent and received since the last call. Under the lane.</summary>
     public long TakePacketCount()
     {

@@ -217,13 +217,23 @@ public sealed partial class Connection
                 // Before a session is touched: a client that cannot take its CONNACK cannot be served. [MQTT-3.1.2-24]
                 return !Refuse(ReasonCode.PacketTooLarge) && false;
             }
+            if (lane.Damage is not null)
+            {
+                return !Refuse(ReasonCode.ServerUnavailable) && false;
+            }
             var hub = _broker.HubOn(lane, accepted.HubId);
-            if (hub.Open(this, new SessionKey(accepted.DeviceId, clientId), accepted.Rights) is not { } opened)
+            var key = new SessionKey(accepted.DeviceId, clientId);
+            if (lane.RefusesWork && (GrantedExpirySeconds(accepted.Rights) > 0 || hub.Sessions.GetValueOrDefault(key) is { IsStored: true }))
+            {
+                return !Refuse(ReasonCode.ServerBusy) && false;
+            }
+            var mark = lane.Mark;
+            if (hub.Open(this, key, accepted.Rights) is not { } opened)
             {
                 return !Refuse(ReasonCode.QuotaExceeded) && false;
             }
             BecomeConnected(
-                lane, opened.Session,
+                lane, opened.Session, mark,
                 opened.WasPresent ? ServerPackets.ConnAck(Connect.Level, true, ReasonCode.Success, properties) : connAck);
             return true;
         }
@@ -233,7 +243,7 @@ public sealed partial class Connection
         }
     }
 
-    private void BecomeConnected(Lane lane, Session session, byte[] connAck)
+    private void BecomeConnected(Lane lane, Session session, long mark, byte[] connAck)
     {
         _broker.NoLongerWaiting(this);
         Lane = lane;
@@ -246,6 +256,7 @@ public sealed partial class Connection
         lane.LookAt(DueAt);
         var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
         _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
+        HoldIfRecorded(mark);
         Send(connAck);
         var now = _broker.Time.GetUtcNow();
         _broker.Outbound.Activity(session.Hub.Id, new ActivityReport(session.Key.DeviceId, true, now));

@@ -80,6 +80,7 @@ public sealed partial class Connection
         }
         if (publish.Qos == 2 && session.IncomingQos2?.Contains(publish.PacketId) == true)
         {
+            HoldIfUncommitted();
             AcknowledgePublish(publish, ReasonCode.Success);
             return;
         }
@@ -111,6 +112,7 @@ public sealed partial class Connection
             ExpirySeconds = publish.ExpirySeconds,
             ExpiresAt = publish.ExpirySeconds is { } seconds ? Lane!.Now + (seconds * 1000L) : long.MaxValue,
             Publisher = session,
+            IncomingPacketId = publish.Qos == 2 ? publish.PacketId : (ushort)0,
             ReadyFrame = publish.Qos == 0 && publish.AllPropertiesForwarded ? frame.Whole : default,
             ReadyFrameIsV5 = IsV5,
         };
@@ -120,6 +122,7 @@ public sealed partial class Connection
             return;
         }
         var held = topic.Routes.Length > 0 ? new HeldAck(this) : null;
+        var mark = Lane!.Mark;
         var result = session.Hub.Publish(message, held is null ? null : held.Stored);
         if (Phase != ConnectionPhase.Connected)
         {
@@ -135,6 +138,7 @@ public sealed partial class Connection
         {
             OpenIfQos2(publish);
         }
+        HoldIfRecorded(mark);
         if (result == PublishResult.AwaitsStorage)
         {
             held!.Begin((_acks ??= new AckQueue()).Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));
@@ -263,7 +267,13 @@ public sealed partial class Connection
 
     private void HandlePubRel(Acknowledgement release)
     {
-        var known = Session!.IncomingQos2?.Remove(release.PacketId) == true;
+        var session = Session!;
+        var known = session.IncomingQos2?.Remove(release.PacketId) == true;
+        if (known && session.IsStored)
+        {
+            session.Hub.RecordReleased(session, release.PacketId);
+        }
+        HoldIfUncommitted();
         _openQos2 -= known && _openQos2 > 0 ? 1 : 0;
         Acknowledge(PacketType.PubComp, release.PacketId, known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound);
     }
@@ -272,6 +282,7 @@ public sealed partial class Connection
     {
         var session = Session!;
         var codes = new byte[subscribe.Entries.Count];
+        var mark = Lane!.Mark;
         List<Subscription>? retainedDue = null;
         for (var i = 0; i < codes.Length; i++)
         {
@@ -282,6 +293,7 @@ public sealed partial class Connection
                 (retainedDue ??= []).Add(due);
             }
         }
+        HoldIfRecorded(mark);
         var text = IsV5 && Connect.RequestProblemInformation ? WhyRefused(codes) : null;
         Send(ServerPackets.SubAck(subscribe.PacketId, codes, IsV5, text, MaximumPacketSize));
         if (Phase != ConnectionPhase.Connected)
@@ -305,10 +317,12 @@ public sealed partial class Connection
     {
         var session = Session!;
         var codes = new byte[unsubscribe.Filters.Count];
+        var mark = Lane!.Mark;
         for (var i = 0; i < codes.Length; i++)
         {
             codes[i] = (byte)session.Hub.Unsubscribe(session, unsubscribe.Filters[i]);
         }
+        HoldIfRecorded(mark);
         Send(ServerPackets.UnsubAck(unsubscribe.PacketId, codes, IsV5));
     }
 
@@ -370,6 +384,7 @@ public sealed partial class Connection
         public void Release()
         {
             _isStored = true;
+            connection.HoldIfUncommitted();
             if (_ticket >= 0 && connection.Phase == ConnectionPhase.Connected)
             {
                 connection._acks!.Release(_ticket, connection.Acknowledge);

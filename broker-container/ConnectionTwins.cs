@@ -45,6 +45,7 @@ public sealed partial class Connection
         if (held is not null)
         {
             OpenIfQos2(publish);
+            session.Hub.RecordOpened(session, publish);
             held.Begin((_acks ??= new AckQueue()).Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));
         }
     }

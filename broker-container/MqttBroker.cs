@@ -195,8 +195,7 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
         hub.Disconnect(_ => true, reason, because, dropEverything);
         if (dropEverything)
         {
-            hub.ForgetRetained();
-            hub.Lane.Hubs.Remove(hubId);
+            hub.End();
         }
     });
 

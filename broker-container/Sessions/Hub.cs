@@ -149,7 +149,7 @@ public sealed partial class Hub(Lane lane, Guid id)
     /// <summary>Ends what is due: delayed wills, then expired sessions. [MQTT-3.1.3-9] [MQTT-4.1.0-2]</summary>
     public void EndDue(long now)
     {
-        foreach (var session in Sessions.Values.Where(s => s.WillAt <= now || s.ExpiresAt <= now).ToList())
+        foreach (var session in Sessions.Values.Where(s => !s.IsUnchecked && (s.WillAt <= now || s.ExpiresAt <= now)).ToList())
         {
             if (session.WillAt <= now)
             {
@@ -160,7 +160,7 @@ public sealed partial class Hub(Lane lane, Guid id)
                 Drop(session);
             }
         }
-        foreach (var session in Sessions.Values)
+        foreach (var session in Sessions.Values.Where(s => !s.IsUnchecked))
         {
             Lane.WakeAt(Math.Min(session.WillAt, session.ExpiresAt));
         }

@@ -1,3 +1,5 @@
+using IotHub.Broker.Auth;
+using IotHub.Broker.Durability;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Sessions.Stored;
 
@@ -58,6 +60,10 @@ public sealed partial class Hub
                 {
                     loaded.Ready.Enqueue((sequence, message));
                 }
+                else
+                {
+                    GiveUp(session, sequence);
+                }
             }
             return;
         }
@@ -110,21 +116,24 @@ public sealed partial class Hub
     {
         var bodies = new List<(long Sequence, long Position, byte[] Body, int Length)>(wanted.Count);
         string? failed = null;
-        try
+        foreach (var (sequence, position) in wanted)
         {
-            foreach (var (sequence, position) in wanted)
+            byte[] body = [];
+            try
             {
-                byte[] body = [];
                 var length = Log.ReadCommitted(position, ref body, out var kind);
-                if (length >= 0 && kind == (byte)RecordKind.Message)
-                {
-                    bodies.Add((sequence, position, body, length));
-                }
+                bodies.Add((sequence, position, body, kind == (byte)RecordKind.Message ? length : -1));
             }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            failed = e.Message;
+            catch (DamagedLogException e)
+            {
+                Broker.CannotReadBack(Lane.Index, e.Message);
+                bodies.Add((sequence, position, body, -1));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                failed = e.Message;
+                break;
+            }
         }
         Lane.Enter();
         try
@@ -136,14 +145,23 @@ public sealed partial class Hub
             }
             foreach (var (sequence, position, body, length) in bodies)
             {
-                if (session.Stored[sequence].Position == position)
+                if (session.Stored[sequence].Position != position)
+                {
+                    // Done meanwhile, or moved to another place of the log: then it is read again from there.
+                    continue;
+                }
+                if (length < 0)
+                {
+                    GiveUp(session, sequence);
+                }
+                else
                 {
                     loaded.Ready.Enqueue((sequence, Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position)));
                 }
             }
             if (failed is not null && bodies.Count == 0)
             {
-                Lane.Broker.CannotReadBack(Lane.Index, failed);
+                Broker.CannotReadBack(Lane.Index, failed);
                 session.Connection?.End(ReasonCode.ServerUnavailable, publishWill: true);
                 return;
             }
@@ -165,11 +183,23 @@ public sealed partial class Hub
             return length >= 0 && kind == (byte)RecordKind.Message
                 ? Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position) : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DamagedLogException)
         {
-            Lane.Broker.CannotReadBack(Lane.Index, e.Message);
+            Broker.CannotReadBack(Lane.Index, e.Message);
             return null;
         }
+    }
+
+    /// <summary>What cannot be read back would hold up all that is behind it.</summary>
+    private void GiveUp(Session session, long sequence)
+    {
+        if (session.HasInFlight && session.InFlight.IdOf(sequence) is var packetId and > 0)
+        {
+            session.InFlight.Remove(ref session.InFlight.Find(packetId));
+        }
+        Journal.Done(session, sequence);
+        Free(session, sequence);
+        Raise(HubEvents.Warning(EventSource.Device, session.Key.DeviceId, "a message is lost: it cannot be read back from the disk", Broker.Time));
     }
 
     private void ForgetLoaded(Session session)

@@ -40,7 +40,7 @@ public sealed partial class Hub
         {
             return PublishResult.NoMatchingSubscribers;
         }
-        if ((message.Retain && !HasRoomForRetained(message)) || (Lane.RefusesWork && MustBeKept(message)))
+        if ((message.Retain && !HasRoomForRetained(message)) || (Lane.RefusesWork && !message.IsWill && MustBeKept(message)))
         {
             return PublishResult.QuotaExceeded;
         }
@@ -50,8 +50,8 @@ public sealed partial class Hub
             var routed = new DeviceMessage(
                 Guid.NewGuid(), message.Topic.Text, message.Payload.ToArray(), message.Retain, Broker.Time.GetUtcNow());
             var isOwed = Lane.Journal is not null && message.Qos > 0;
-            if (!(isOwed ? OweToRoutes(message, IsKeptRetained(message), message.Topic.Routes, routed) : OfferToRoutes(message.Topic.Routes, routed, stored))
-                && message.Qos > 0)
+            var isTaken = isOwed ? OweToRoutes(message, message.Topic.Routes, routed) : OfferToRoutes(message.Topic.Routes, routed, stored);
+            if (!isTaken && message.Qos > 0)
             {
                 return PublishResult.QuotaExceeded;
             }
@@ -75,14 +75,21 @@ public sealed partial class Hub
         {
             return IngestOutcome.TopicInvalid;
         }
-        if (!_recentIds.Add(message.Id))
+        if (Lane.Damage is not null || Lane.RefusesWork)
+        {
+            return IngestOutcome.BufferFull;
+        }
+        if (!_recentIds.Add(message.Id, position: 0, out var forgotten))
         {
             return IngestOutcome.Duplicate;
         }
+        if (forgotten != 0)
+        {
+            Log.DropReference(forgotten);
+        }
         var routes = exceptRoute is { } except ? Array.FindAll(topic.Routes, r => r != except) : topic.Routes;
         var published = Unqualified(topic, message.Payload.Span, message.Retain);
-        if (Lane.Damage is not null || Lane.RefusesWork
-            || (routes.Length > 0 && !(Lane.Journal is null ? OfferToRoutes(routes, message, stored) : OweToRoutes(published, false, routes, message))))
+        if (routes.Length > 0 && !(Lane.Journal is null ? OfferToRoutes(routes, message, stored) : OweToRoutes(published, routes, message)))
         {
             _recentIds.Forget(message.Id);
             return IngestOutcome.BufferFull;
@@ -91,7 +98,7 @@ public sealed partial class Hub
         EndRecord(published);
         if (Lane.Journal is { } journal)
         {
-            journal.Ingested(Id, message.Id);
+            _recentIds.PositionOf(message.Id) = journal.Ingested(Id, message.Id);
             journal.AfterCommit(stored);
         }
         else if (routes.Length == 0)
@@ -136,14 +143,19 @@ public sealed partial class Hub
     private bool OfferToRoutes(Guid[] routes, DeviceMessage message, Action? stored)
     {
         var taken = Broker.Outbound.Offer(Id, routes, message, stored);
-        if (!taken && !_isRouteBufferFull)
+        RouteBufferIsFull(!taken);
+        return taken;
+    }
+
+    private void RouteBufferIsFull(bool isFull)
+    {
+        if (isFull && !_isRouteBufferFull)
         {
             // Set first: the event may match a route as well.
             _isRouteBufferFull = true;
             Raise(HubEvents.Warning(EventSource.Hub, Id, "messages for routes are refused: the buffer is full", Broker.Time));
         }
-        _isRouteBufferFull = !taken;
-        return taken;
+        _isRouteBufferFull = isFull;
     }
 
     /// <summary>Gives the message to every receiver and returns how many there were.</summary>
@@ -454,7 +466,7 @@ public sealed partial class Hub
             replaced = Retained.Remove(message.Topic.Text);
             if (replaced is { Position: > 0 })
             {
-                Lane.Journal!.RetainedCleared(Id, message.Topic.Utf8);
+                RecordRetainedCleared(message.Topic);
             }
         }
         else
@@ -462,9 +474,9 @@ public sealed partial class Hub
             var kept = Lane.Messages.Rent(message);
             if (isStored)
             {
-                BeginRecord(message, isRetained: true, routes: null);
+                BeginRecord(message, routes: null);
                 kept.Position = _recordAt;
-                Lane.Journal!.Log.AddReference(_recordAt);
+                Log.AddReference(_recordAt);
             }
             replaced = Retained.Set(message.Topic.Text, kept);
         }

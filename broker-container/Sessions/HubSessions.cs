@@ -52,6 +52,7 @@ public sealed partial class Hub
             Sessions.Add(key, session);
         }
         session.Connection = connection;
+        session.IsUnchecked = false;
         CollectionsMarshal.GetValueRefOrNullRef(_devices, key.DeviceId).Connections++;
         // A reader that was resumed may have other rights than before.
         if (!ReferenceEquals(session.Rights, rights) && wasPresent)
@@ -63,6 +64,15 @@ public sealed partial class Hub
         session.ExpiresAt = long.MaxValue;
         // [MQTT-3.1.3-9]: back in time, the will is not sent.
         (session.DelayedWill, session.WillAt) = (null, long.MaxValue);
+        if (session.IsStored)
+        {
+            Journal.Changed(session);
+        }
+        else if (Lane.Journal is { } journal && session.ExpirySeconds > 0)
+        {
+            journal.Begin(session);
+            journal.Image(session);
+        }
         return (session, wasPresent);
     }
 
@@ -93,6 +103,7 @@ public sealed partial class Hub
             session.Resend.Clear();
         }
         DropQos0(session);
+        ForgetLoaded(session);
         if (publishWill && connection.Connect.Will is { } will)
         {
             var delay = Math.Min(will.DelaySeconds, session.ExpirySeconds);
@@ -119,6 +130,10 @@ public sealed partial class Hub
                 session.ExpiresAt = Lane.Now + (session.ExpirySeconds * 1000L);
                 Lane.WakeAt(session.ExpiresAt);
             }
+            if (session.IsStored)
+            {
+                Journal.Changed(session);
+            }
             PassOnWhileAway(session);
         }
     }
@@ -135,6 +150,10 @@ public sealed partial class Hub
             _devices.Remove(session.Key.DeviceId);
         }
         var left = new List<(SharedGroup Group, QueuedMessage Message)>();
+        if (session.IsStored)
+        {
+            DropStored(session, left);
+        }
         foreach (var id in session.HasInFlight ? session.InFlight.IdsInOrder() : [])
         {
             ref var entry = ref session.InFlight.Find(id);
@@ -218,6 +237,7 @@ public sealed partial class Hub
             {
                 Topic = topic,
                 Publisher = session,
+                IsWill = true,
                 Properties = will.Properties,
                 Payload = will.Payload,
                 Qos = session.Rights.Plan.NoQos2Publish ? Math.Min(will.Qos, (byte)1) : will.Qos,
@@ -235,6 +255,8 @@ public sealed partial class Hub
         foreach (var session in Sessions.Values.Where(s => s.Key.DeviceId == deviceId))
         {
             session.Rights = rights;
+            session.IsUnchecked = false;
+            Lane.WakeAt(Math.Min(session.WillAt, session.ExpiresAt));
         }
         _allVersion++;
     }
@@ -262,12 +284,27 @@ public sealed partial class Hub
         }
     }
 
-    public void ForgetRetained()
+    private void ForgetRetained()
     {
         foreach (var message in Retained.Clear())
         {
-            Lane.Messages.Release(message);
+            ReleaseRetained(message);
         }
+    }
+
+    /// <summary>The hub is gone: nothing of it is needed any more.</summary>
+    internal void End()
+    {
+        ForgetRetained();
+        if (Lane.Journal is { } journal)
+        {
+            journal.HubEnded(Id);
+            foreach (var position in _recentIds.Positions)
+            {
+                journal.Log.DropReference(position);
+            }
+        }
+        Lane.Hubs.Remove(Id);
     }
 
     /// <summary>PUBACK, PUBREC or PUBCOMP from a client: moves or ends an exchange. [MQTT-4.3.2-1] [MQTT-4.3.3-1]</summary>
@@ -277,6 +314,7 @@ public sealed partial class Hub
         var expected = type == PacketType.PubAck ? Owed.PubAck : type == PacketType.PubRec ? Owed.PubRec : Owed.PubComp;
         if (Unsafe.IsNullRef(ref entry) || entry.Owed != expected)
         {
+            connection.HoldIfUncommitted();
             AnswerUnexpected(connection, type, acknowledgement.PacketId, !Unsafe.IsNullRef(ref entry) && entry.Owed == Owed.PubComp);
             return;
         }
@@ -285,7 +323,12 @@ public sealed partial class Hub
             Lane.Messages.Release(message);
             entry.Message = null;
         }
-        if (type == PacketType.PubRec && acknowledgement.Reason < ReasonCode.UnspecifiedError)
+        var isReceived = type == PacketType.PubRec && acknowledgement.Reason < ReasonCode.UnspecifiedError;
+        if (session.IsStored)
+        {
+            RecordAcknowledged(session, connection, entry, isReceived);
+        }
+        if (isReceived)
         {
             entry.Owed = Owed.PubComp;
             connection.Acknowledge(PacketType.PubRel, acknowledgement.PacketId, ReasonCode.Success);

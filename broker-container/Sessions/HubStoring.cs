@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Text;
 using IotHub.Broker.Durability;
-using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions.Stored;
 using IotHub.Broker.Topics;
@@ -20,10 +19,12 @@ public sealed partial class Hub
     private long _recordAt;
     private int _recordReceivers;
 
+    /// <summary>What happened while that record was open, and is recorded behind it.</summary>
+    private readonly List<(Session Session, long Sequence)> _doneMeanwhile = [];
+    private TopicEntry? _clearedMeanwhile;
+
     private Journal Journal => Lane.Journal!;
     private ShardLog Log => Lane.Journal!.Log;
-
-    private static bool IsKeptRetained(in PublishedMessage message) => message.Retain && !message.Payload.IsEmpty;
 
     /// <summary>Would this publish have to be on disk before it is acknowledged?</summary>
     private static bool MustBeKept(in PublishedMessage message)
@@ -53,7 +54,8 @@ public sealed partial class Hub
         return message.Topic.Routes.Length > 0;
     }
 
-    private void BeginRecord(in PublishedMessage message, bool isRetained, OwedRoutes? routes)
+    /// <summary>Opens the message's record, if it is not yet, with what is known before its receivers are.</summary>
+    private void BeginRecord(in PublishedMessage message, OwedRoutes? routes)
     {
         if (_recordAt != 0)
         {
@@ -70,7 +72,8 @@ public sealed partial class Hub
             Properties = message.Properties,
             Payload = message.Payload,
             HubId = Id,
-            IsRetained = isRetained,
+            // What a network or the hub itself publishes is not kept, whatever it says.
+            IsRetained = message.Retain && message.Publisher is not null && !message.Payload.IsEmpty,
             Publisher = isIncoming ? message.Publisher!.Number : 0,
             IncomingPacketId = message.IncomingPacketId,
             Routes = routes,
@@ -84,6 +87,7 @@ public sealed partial class Hub
             BinaryPrimitives.WriteUInt32LittleEndian(Log.Written(MessageRecord.ReceiversOffset, 4), (uint)_recordReceivers);
             Log.End();
             _recordAt = 0;
+            RecordMeanwhile();
         }
         else if (message.IncomingPacketId != 0 && message.Publisher is { IsStored: true } publisher)
         {
@@ -92,37 +96,87 @@ public sealed partial class Hub
         }
     }
 
-    /// <summary>A message is owed to routes from the moment its record is on disk until all of them have it.</summary>
-    private bool OweToRoutes(in PublishedMessage message, bool isRetained, Guid[] routes, DeviceMessage routed)
+    /// <summary>A QoS 2 publish of a client that is no message for others: a request to a twin.</summary>
+    internal void RecordOpened(Session session, in Publish publish)
     {
-        var owed = new OwedRoutes(Id, routed.Id, routed.ReceivedAt.ToUnixTimeMilliseconds(), routes, routed.Retain);
-        BeginRecord(message, isRetained, owed);
-        var position = _recordAt;
-        if (!Broker.Outbound.Offer(Id, routes, routed, () => RoutesHave(position)))
+        if (session.IsStored && publish.Qos == 2)
         {
-            Log.Abandon();
-            _recordAt = 0;
+            Journal.IncomingReceived(session, publish.PacketId);
+        }
+    }
+
+    /// <summary>PUBREL for a stored session's QoS 2 publish.</summary>
+    internal void RecordReleased(Session session, ushort packetId) => Journal.IncomingReleased(session, packetId);
+
+    private void RecordMeanwhile()
+    {
+        foreach (var (session, sequence) in _doneMeanwhile)
+        {
+            Journal.Done(session, sequence);
+        }
+        _doneMeanwhile.Clear();
+        if (_clearedMeanwhile is { } topic)
+        {
+            _clearedMeanwhile = null;
+            Journal.RetainedCleared(Id, topic.Utf8);
+        }
+    }
+
+    private void RecordRetainedCleared(TopicEntry topic)
+    {
+        if (_recordAt != 0)
+        {
+            _clearedMeanwhile = topic;
+        }
+        else
+        {
+            Journal.RetainedCleared(Id, topic.Utf8);
+        }
+    }
+
+    /// <summary>A message is owed to routes from the moment its record is on disk until all of them have it.</summary>
+    private bool OweToRoutes(in PublishedMessage message, Guid[] routes, DeviceMessage routed)
+    {
+        if (!Broker.Outbound.Offer(Id, routes, routed, () => RoutesHave(routed.Id)))
+        {
             RouteBufferIsFull(true);
             return false;
         }
         RouteBufferIsFull(false);
-        Journal.Owe(position, owed);
+        var owed = new OwedRoutes(Id, routed.Id, routed.ReceivedAt.ToUnixTimeMilliseconds(), routes, routed.Retain);
+        BeginRecord(message, owed);
+        Journal.Owe(_recordAt, owed);
         return true;
     }
 
-    /// <summary>From any thread, and maybe while the record is still open: on a thread of its own.</summary>
-    private void RoutesHave(long position) => Broker.Background(() =>
+    /// <summary>From any thread, and maybe before the record is written: on a thread of its own.</summary>
+    private void RoutesHave(Guid messageId) => Broker.Background(() =>
     {
         Lane.Enter();
         try
         {
-            Journal.RoutesDone(position);
+            Journal.RoutesDone(Id, messageId);
         }
         finally
         {
             Lane.Leave();
         }
     });
+
+    /// <summary>Offers a message again that was owed to routes when the broker ended; false when it is not taken now.</summary>
+    internal bool OfferAgain(long position, OwedRoutes owed)
+    {
+        if (LoadNow(position) is not { } message)
+        {
+            Journal.RoutesDone(Id, owed.MessageId);
+            return true;
+        }
+        var routed = new DeviceMessage(
+            owed.MessageId, Encoding.UTF8.GetString(message.Topic), message.Payload.ToArray(), owed.Retain,
+            DateTimeOffset.FromUnixTimeMilliseconds(owed.ReceivedAtMs));
+        Lane.Messages.Release(message);
+        return Broker.Outbound.Offer(Id, owed.Routes, routed, () => RoutesHave(owed.MessageId));
+    }
 
     /// <summary>Keeps the message for a stored session, and sends it at once if the client can take it.</summary>
     private void DeliverStored(
@@ -144,7 +198,7 @@ public sealed partial class Hub
                 return;
             }
         }
-        BeginRecord(message, isRetained: false, routes: null);
+        BeginRecord(message, routes: null);
         var extra = subscriptionIds is null && group is null ? null : new StoredExtra(subscriptionIds, group?.Filter);
         MessageRecord.WriteReceiver(Log, new StoredReceiver(session.Number, sequence, packetId, qos, retain, extra));
         _recordReceivers++;
@@ -175,44 +229,32 @@ public sealed partial class Hub
     private void Store(Session session, in QueuedMessage queued)
     {
         var message = queued.Message;
-        if (Lane.RefusesWork || !MakeRoom(session, message.Size))
+        if (!MakeRoom(session, message.Size))
         {
             return;
         }
         var extra = queued.SubscriptionIds is null && queued.Group is null ? null
             : new StoredExtra(queued.SubscriptionIds, queued.Group?.Filter);
-        var receiver = new StoredReceiver(session.Number, session.Stored.Next, 0, queued.Qos, queued.Retain, extra);
-        var position = message.Position;
-        if (position != 0)
-        {
-            Journal.Queued(position, receiver, message.Qos, message.Size);
-        }
-        else
-        {
-            position = Record(message, receiver);
-        }
+        var position = Record(message, new StoredReceiver(session.Number, session.Stored.Next, 0, queued.Qos, queued.Retain, extra));
         Add(session, new StoredEntry(position, message.Size, queued.Qos, message.Qos, queued.Retain, extra is not null), extra);
     }
 
-    /// <summary>A record of its own for a message that was in memory only.</summary>
     private long Record(Message message, in StoredReceiver receiver)
     {
-        var position = MessageRecord.Begin(Log, StoredMessageOf(message));
+        var position = MessageRecord.Begin(Log, new StoredMessage
+        {
+            Qos = message.Qos,
+            PayloadIsText = message.PayloadIsText,
+            ExpiresAt = message.ExpiresAt,
+            Topic = message.Topic,
+            Properties = message.Properties,
+            Payload = message.Payload,
+        });
         MessageRecord.WriteReceiver(Log, receiver);
         BinaryPrimitives.WriteUInt32LittleEndian(Log.Written(MessageRecord.ReceiversOffset, 4), 1);
         Log.End();
         return position;
     }
-
-    private static StoredMessage StoredMessageOf(Message message) => new()
-    {
-        Qos = message.Qos,
-        PayloadIsText = message.PayloadIsText,
-        ExpiresAt = message.ExpiresAt,
-        Topic = message.Topic,
-        Properties = message.Properties,
-        Payload = message.Payload,
-    };
 
     private void Add(Session session, StoredEntry entry, StoredExtra? extra)
     {
@@ -240,7 +282,14 @@ public sealed partial class Hub
         {
             return false;
         }
-        Journal.Done(session, sequence);
+        if (_recordAt != 0)
+        {
+            _doneMeanwhile.Add((session, sequence));
+        }
+        else
+        {
+            Journal.Done(session, sequence);
+        }
         Free(session, sequence);
         return true;
     }
@@ -331,10 +380,11 @@ public sealed partial class Hub
     }
 
     /// <summary>An acknowledgement of a stored session's client is recorded; what we answer waits for that, what ends here does not.</summary>
-    private void RecordAcknowledged(Session session, in InFlightEntry entry, bool isReceived)
+    private void RecordAcknowledged(Session session, Connection connection, in InFlightEntry entry, bool isReceived)
     {
         if (isReceived)
         {
+            connection.Hold();
             Journal.Received(session, entry.Order, entry.PacketId);
         }
         else
@@ -351,31 +401,46 @@ public sealed partial class Hub
     /// <param name="inFlightToo">Also what was sent at QoS 1 and is not acknowledged.</param>
     private void PassOnStored(Session session, SharedGroup? only, bool inFlightToo)
     {
-        if (!session.HasStored)
-        {
-            return;
-        }
         var queue = session.Stored;
-        for (var sequence = queue.First; sequence < queue.Next; sequence = queue.FindLive(sequence + 1))
+        // What comes to it meanwhile was meant for it.
+        var end = queue.Next;
+        for (var sequence = queue.FindLive(0); sequence < end && session.HasStored; sequence = queue.FindLive(sequence + 1))
         {
             var stored = queue[sequence];
-            if (stored.IsEmpty || !stored.HasExtra || queue.ExtraOf(sequence)?.ShareFilter is not { } filter
+            if (!stored.HasExtra || queue.ExtraOf(sequence)?.ShareFilter is not { } filter
                 || (only is not null && only.Filter != filter) || (sequence < queue.Unsent && !(inFlightToo && stored.Qos == 1)))
             {
                 continue;
             }
             var group = only ?? _tree.GroupOf(SharedFilter.Parse(filter)!);
-            if (group is null || (only is null && !group.IsAnyoneConnected) || LoadNow(stored.Position) is not { } message)
+            if (group is not null && (only is not null || group.IsAnyoneConnected))
             {
-                continue;
+                PassOnStored(session, sequence, group);
             }
-            if (sequence < queue.Unsent && session.InFlight.IdOf(sequence) is > 0 and var packetId)
+        }
+    }
+
+    /// <summary>Where nobody else can take it, it stays.</summary>
+    private void PassOnStored(Session session, long sequence, SharedGroup group)
+    {
+        if (LoadNow(session.Stored[sequence].Position) is not { } message)
+        {
+            return;
+        }
+        var queued = new QueuedMessage(message, message.Qos, session.Stored[sequence].Retain, null, group);
+        if (!message.HasExpired(Lane.Now) && MemberFor(queued, group) is { } member && member.Session != session)
+        {
+            if (session.HasInFlight && session.InFlight.IdOf(sequence) is var packetId and > 0)
             {
                 session.InFlight.Remove(ref session.InFlight.Find(packetId));
             }
             Journal.Done(session, sequence);
             Free(session, sequence);
-            GiveToGroup(new QueuedMessage(message, message.Qos, stored.Retain, null, group), group);
+            GiveTo(member, queued);
+        }
+        else
+        {
+            Lane.Messages.Release(message);
         }
     }
 

@@ -49,6 +49,10 @@ public sealed partial class Hub
         {
             return (ReasonCode.QuotaExceeded, null);
         }
+        if (session.IsStored && Lane.RefusesWork)
+        {
+            return (ReasonCode.QuotaExceeded, null);
+        }
         // [MQTT-3.8.4-3]: the same filter again replaces the options.
         subscription ??= new Subscription(session, entry.Filter, shared);
         subscription.Options = options;
@@ -57,6 +61,10 @@ public sealed partial class Hub
         {
             session.Subscriptions.Add(subscription);
             _tree.Add(subscription);
+        }
+        if (session.IsStored)
+        {
+            Journal.Subscribed(session, subscription);
         }
         Touch(topicFilter);
         var retainedDue = shared is null && (options.RetainHandling == 0 || (options.RetainHandling == 1 && isNew));
@@ -68,9 +76,17 @@ public sealed partial class Hub
 
     public ReasonCode Unsubscribe(Session session, string filter)
     {
+        if (session.IsStored && Lane.RefusesWork)
+        {
+            return ReasonCode.ImplementationSpecificError;
+        }
         if (!session.Subscriptions.Remove(filter, out var subscription))
         {
             return ReasonCode.NoSubscriptionExisted;
+        }
+        if (session.IsStored)
+        {
+            Journal.Unsubscribed(session, filter);
         }
         Forget(subscription);
         return ReasonCode.Success;
@@ -85,7 +101,7 @@ public sealed partial class Hub
             var topic = Encoding.UTF8.GetString(message.Topic);
             if (message.HasExpired(Lane.Now))
             {
-                Lane.Messages.Release(Retained.Remove(topic)!);
+                ReleaseRetained(Retained.Remove(topic)!);
                 continue;
             }
             if (session.Rights.MayReceive(topic))
@@ -109,7 +125,14 @@ public sealed partial class Hub
     }
 
     /// <summary>What waits in a session for a group that it left goes to the other members.</summary>
-    private void PassOn(Session session, SharedGroup group) => PassOnQueued(session, q => q.Group == group);
+    private void PassOn(Session session, SharedGroup group)
+    {
+        if (session.HasStored)
+        {
+            PassOnStored(session, group, inFlightToo: false);
+        }
+        PassOnQueued(session, q => q.Group == group);
+    }
 
     /// <summary>
     /// A member is away: what it has not acknowledged at QoS 1, or was never sent, goes to members that are there. What was sent at QoS 2
@@ -117,6 +140,10 @@ public sealed partial class Hub
     /// </summary>
     private void PassOnWhileAway(Session session)
     {
+        if (session.HasStored)
+        {
+            PassOnStored(session, null, inFlightToo: true);
+        }
         foreach (var id in session.HasInFlight ? session.InFlight.IdsInOrder() : [])
         {
             ref var entry = ref session.InFlight.Find(id);
@@ -147,20 +174,29 @@ public sealed partial class Hub
         }
     }
 
-    /// <summary>Each member gets it at the quality that it was granted, whoever had it before. [MQTT-4.8.2-3]</summary>
     private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
     {
-        var message = queued.Message;
-        if (!message.HasExpired(Lane.Now)
-            && group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), MessageLengths.Of(message), Limits) is { } member)
+        if (!queued.Message.HasExpired(Lane.Now) && MemberFor(queued, group) is { } member)
         {
-            var qos = Math.Min(message.Qos, member.Options.Qos);
-            Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
-            Pump(member.Session);
+            GiveTo(member, queued);
         }
         else
         {
-            Lane.Messages.Release(message);
+            Lane.Messages.Release(queued.Message);
         }
+    }
+
+    private Subscription? MemberFor(in QueuedMessage queued, SharedGroup group)
+    {
+        var message = queued.Message;
+        return group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), MessageLengths.Of(message), Limits);
+    }
+
+    /// <summary>Each member gets it at the quality that it was granted, whoever had it before. [MQTT-4.8.2-3]</summary>
+    private void GiveTo(Subscription member, in QueuedMessage queued)
+    {
+        var qos = Math.Min(queued.Message.Qos, member.Options.Qos);
+        Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
+        Pump(member.Session);
     }
 }

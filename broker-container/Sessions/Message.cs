@@ -103,6 +103,9 @@ public readonly ref struct PublishedMessage
     /// <summary>Packet id of a client's QoS 2 publish, which must be known again after a crash; else 0.</summary>
     public ushort IncomingPacketId { get; init; }
 
+    /// <summary>Nobody waits for an acknowledgement, and nobody sends it again: it is taken where others are refused.</summary>
+    public bool IsWill { get; init; }
+
     /// <summary>The whole packet as it came, where it can be sent on as it stands to receivers of the same version at QoS 0.</summary>
     public ReadOnlySpan<byte> ReadyFrame { get; init; }
     public bool ReadyFrameIsV5 { get; init; }

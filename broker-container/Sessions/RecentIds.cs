@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace IotHub.Broker.Sessions;
@@ -35,6 +34,4 @@ public sealed class RecentIds(int capacity)
 
     /// <summary>The record of this id; a null reference when the id is not known.</summary>
     public ref long PositionOf(Guid id) => ref CollectionsMarshal.GetValueRefOrNullRef(_known, id);
-
-    public bool IsAt(Guid id, long position) => _known.TryGetValue(id, out var at) && at == position;
 }

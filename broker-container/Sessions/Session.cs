@@ -41,6 +41,9 @@ public sealed class Session(Hub hub, SessionKey key, Rights rights)
     /// <summary>Its number in the log of its shard; 0 for a session that dies with the process.</summary>
     public long Number { get; set; }
 
+    /// <summary>It comes from the log, and whether its device still has a right to it was not looked up yet: wills and expiry wait.</summary>
+    public bool IsUnchecked { get; set; }
+
     /// <summary>The session survives the process: what it is owed at QoS 1 and 2 waits in <see cref="Stored"/>, not in <see cref="Queue"/>.</summary>
     public bool IsStored => Number != 0;
 
