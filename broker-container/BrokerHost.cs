@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using System.Text.Json;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
+using IotHub.Broker.Durability;
+using IotHub.Broker.Sessions;
 using IotHub.Broker.Telemetry;
 using IotHub.Broker.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -25,6 +27,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
     private readonly List<IClientListener> _tcp = [];
     private readonly CancellationTokenSource _stopTimers = new();
     private readonly TimeProvider _clock;
+    private LaneLogs? _logs;
     private EpollLoop? _epoll;
     private HttpListenerHost? _webSockets;
     private HttpListenerHost? _internal;
@@ -52,19 +55,18 @@ public sealed partial class BrokerHost : IAsyncDisposable
         BrokerOptions options, BrokerSettings settings, ILoggerFactory logging, TimeProvider clock, CancellationToken cancel)
     {
         var certificate = options.CertificateFile is { } file ? ServerCertificate.Read(file, options.KeyFile) : null;
-        if (options.DataFolder is { } folder)
-        {
-            CreateFolder(folder);
-        }
         var logger = logging.CreateLogger<BrokerHost>();
         var limits = new BridgeLimits();
         var storage = options.Standalone ? null : StorageBridge.Create(options, settings, limits, clock, logging);
         var credentials = options.ScramCredentialsFile is { } credentialsFile ? ScramCommand.ReadFile(credentialsFile) : null;
         var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
+        var store = options.DataFolder is { } folder ? BrokerStore.Open(folder, MqttBroker.DefaultLanes) : null;
         var broker = new MqttBroker(
             Limits(isAnonymous: options.Standalone && credentials is null), storage?.Authenticator ?? standalone,
-            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock)
+            storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock, store?.Shards ?? MqttBroker.DefaultLanes)
         {
+            ChecksRestored = storage is not null,
+            Logger = logging.CreateLogger<MqttBroker>(),
             EnhancedAuthentication = credentials is null ? null : new ScramSha256(credentials),
             HandOverTo = options.HandOverTo,
             Twins = storage?.Twins,
@@ -72,6 +74,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var host = new BrokerHost(broker, storage, clock, logger);
         try
         {
+            host._logs = store is null ? null : LaneLogs.Open(broker, store, logging.CreateLogger<LaneLogs>());
             if (storage is null)
             {
                 broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));
@@ -84,12 +87,17 @@ public sealed partial class BrokerHost : IAsyncDisposable
             else
             {
                 await storage.Start(broker, broker, cancel);
+                storage.LookUp(broker.Restored());
             }
             host._timers = broker.RunTimers(host._stopTimers.Token);
             await host.Listen(options, settings, certificate, limits, logging);
             if (storage is null && credentials is null)
             {
                 Log.Standalone(logger, options.Bind);
+            }
+            if (store is null)
+            {
+                Log.NothingSurvives(logger);
             }
             return host;
         }
@@ -152,6 +160,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         {
             await _storage.StopSending();
         }
+        _logs?.Stop();
         if (wasReady)
         {
             Log.Stopped(_logger);
@@ -169,6 +178,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
             }
         }
         _storage?.Dispose();
+        _logs?.Dispose();
         _stopTimers.Dispose();
     }
 
@@ -240,18 +250,6 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
     }
 
-    private static void CreateFolder(string folder)
-    {
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new StartException($"the data folder {folder} cannot be made: {e.Message.TrimEnd('.')}", e);
-        }
-    }
-
     private async Task StopListening()
     {
         foreach (var listener in _tcp)
@@ -277,8 +275,12 @@ public sealed partial class BrokerHost : IAsyncDisposable
     private static partial class Log
     {
         [LoggerMessage(3, LogLevel.Warning,
-            "Stand-alone: whoever reaches {Address} may connect, publish and subscribe to everything; nothing survives a restart")]
+            "Stand-alone: whoever reaches {Address} may connect, publish and subscribe to everything")]
         public static partial void Standalone(ILogger logger, IPAddress address);
+
+        [LoggerMessage(4, LogLevel.Warning,
+            "Without --data DIR sessions, their messages and retained messages live in memory: nothing of them survives this process")]
+        public static partial void NothingSurvives(ILogger logger);
 
         [LoggerMessage(1, LogLevel.Information, "Stopping: {Count} connections are told")]
         public static partial void Stopping(ILogger logger, int count);

@@ -23,7 +23,8 @@ public sealed record BrokerOptions
           --internal-port N     HTTP for the functions: messages, changes, /health
           --transport NAME      of plain TCP: epoll (an own loop; default on Linux) or sockets (the framework's; default elsewhere)
           --hand-over-to SERVER at its end the broker sends its clients (MQTT 5) there: HOST:PORT, or several separated by spaces
-          --data DIR            folder for the broker's data (made; sessions and retained messages live in memory so far)
+          --data DIR            folder for sessions, their messages and retained messages (made when it is not there): what is acknowledged
+                                is on its disk. Without it they live in memory
           --standalone          no registry and no queues: everyone may connect and do everything
           --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
           --scram-credentials FILE

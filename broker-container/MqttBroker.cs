@@ -11,7 +11,7 @@ namespace IotHub.Broker;
 /// The MQTT broker: hubs spread over lanes, connections that find their hub by authentication, and what the rest of the system may ask
 /// (<see cref="IBrokerControl"/>). Knows no socket and no storage.
 /// </summary>
-public sealed class MqttBroker : IBrokerControl, IActivityCounts
+public sealed partial class MqttBroker : IBrokerControl, IActivityCounts
 {
     /// <summary>Shards of a store, unless it was created with another number (decision D5).</summary>
     public const int DefaultLanes = 16;
@@ -52,6 +52,14 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
 
     /// <summary>The broker publishes figures under $SYS: clients may read, not write there. [MQTT-4.7.2-1]</summary>
     public bool OwnsSys { get; set; }
+    /// <summary>Sessions that come from the log wait until their devices were looked up: wills and expiry of one that is gone count no more.</summary>
+    public bool ChecksRestored { get; init; }
+
+    /// <summary>Runs what may wait for a disk, or must not run under a lane.</summary>
+    public Action<Action> Background { get; init; } =
+        static action => ThreadPool.UnsafeQueueUserWorkItem(static a => a(), action, preferLocal: false);
+
+    public ILogger Logger { get; init; } = Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
     public BufferPool Buffers { get; } = new();
     public ulong HashSeed { get; }
     public IReadOnlyList<Lane> Lanes => _lanes;
@@ -208,6 +216,23 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
         return devices;
     }
 
+    /// <summary>Devices by hub that have sessions which came from the log; a hub may have none and still keep something.</summary>
+    public IReadOnlyDictionary<Guid, IReadOnlyList<Guid>> Restored()
+    {
+        var restored = new Dictionary<Guid, IReadOnlyList<Guid>>();
+        foreach (var lane in _lanes)
+        {
+            Do(lane, () =>
+            {
+                foreach (var hub in lane.Hubs.Values)
+                {
+                    restored.Add(hub.Id, [.. hub.Sessions.Values.Where(s => s.IsUnchecked).Select(s => s.Key.DeviceId).Distinct()]);
+                }
+            });
+        }
+        return restored;
+    }
+
     public IReadOnlyList<HubActivity> TakeCounts()
     {
         var taken = new List<HubActivity>();
@@ -242,6 +267,8 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
     /// <summary>Publishes a hub event that did not come from a session of the hub.</summary>
     public void Raise(Guid hubId, HubEvent happened) => DoOn(hubId, hub => hub.Raise(happened));
 
+    internal void CannotReadBack(int shard, string reason) => Log.CannotReadBack(Logger, shard, reason);
+
     private void DoOn(Guid hubId, Action<Hub> step)
     {
         var lane = LaneOf(hubId);
@@ -272,5 +299,11 @@ public sealed class MqttBroker : IBrokerControl, IActivityCounts
         {
             lane.Leave();
         }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Error, "Shard {Shard}: a message cannot be read back: {Reason}")]
+        public static partial void CannotReadBack(ILogger logger, int shard, string reason);
     }
 }

@@ -22,6 +22,7 @@ public sealed partial class StorageBridge : IDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationTokenSource _stopCounting = new();
     private readonly CancellationTokenSource _giveUpCounting = new();
+    private IBrokerControl? _control;
     private InboundBridge? _inbound;
     private Task _reading = Task.CompletedTask;
     private Task _counting = Task.CompletedTask;
@@ -76,6 +77,7 @@ public sealed partial class StorageBridge : IDisposable
     /// <summary>Joins the broker and begins. Storage that does not answer is waited for: clients are put off meanwhile.</summary>
     public async Task Start(IBrokerControl control, IActivityCounts counts, CancellationToken cancel)
     {
+        _control = control;
         _live.Attach(control, Directory);
         _inbound = new InboundBridge(Directory, control, _clock, _logging.CreateLogger<InboundBridge>());
         var reader = new IngressReader(
@@ -89,6 +91,13 @@ public sealed partial class StorageBridge : IDisposable
         _counting = _metrics.Run(counts, _stopCounting.Token, _giveUpCounting.Token);
         _reading = Task.WhenAll(
             Feed.Run(_stop.Token), reader.Run(_stop.Token), Twins.Run(_stop.Token), CreateLater(_stop.Token), SayThatWeRun(_stop.Token));
+    }
+
+    /// <summary>Begins to look up what the sessions belong to that came from the broker's log. After <see cref="Start"/>.</summary>
+    public void LookUp(IReadOnlyDictionary<Guid, IReadOnlyList<Guid>> restored)
+    {
+        var sessions = new RestoredSessions(Directory, _control!, _limits, _clock, _logger);
+        _reading = Task.WhenAll(_reading, sessions.LookUp(restored, _stop.Token));
     }
 
     /// <summary>No more changes and no more messages from the queue. Before the broker stops.</summary>

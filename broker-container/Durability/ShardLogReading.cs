@@ -85,6 +85,39 @@ public sealed partial class ShardLog
         return LogFormat.RecordCheck(_seed, position, kind, buffer.AsSpan(0, length)) == check ? length : throw NoRecord(file, offset);
     }
 
+    /// <summary>Hands each record of the committed block that begins at <paramref name="position"/> to <paramref name="apply"/>, in order.</summary>
+    /// <returns>Position behind the block.</returns>
+    /// <exception cref="IOException">The disk cannot be read.</exception>
+    /// <exception cref="DamagedLogException">No whole block stands there.</exception>
+    public long ReadBlock(long position, RecordReader apply)
+    {
+        var segments = _segments;
+        var file = Find(segments, position) is var index and >= 0
+            ? segments[index].File
+            : throw new ArgumentOutOfRangeException(nameof(position), position, "the segment of this block is gone");
+        var offset = LogFormat.SegmentHeaderBytes + position - file.First;
+        var head = new byte[LogFormat.BlockHeaderBytes];
+        if (file.Read(offset, head) < head.Length || !LogFormat.BlockMayBe(head, position, file.Length - offset))
+        {
+            throw NoRecord(file, offset);
+        }
+        var header = LogFormat.ReadBlockHeader(head);
+        var block = new byte[LogFormat.BlockHeaderBytes + header.BodyBytes];
+        if (file.Read(offset, block) < block.Length || !LogFormat.BlockIsWhole(block, _seed))
+        {
+            throw NoRecord(file, offset);
+        }
+        var body = header.Kind == BlockKind.Records ? block.AsSpan(LogFormat.BlockHeaderBytes) : [];
+        for (var at = 0; at < body.Length;)
+        {
+            var length = BinaryPrimitives.ReadInt32LittleEndian(body[at..]);
+            apply(
+                position + LogFormat.BlockHeaderBytes + at, body[at + 4], body.Slice(at + LogFormat.RecordHeaderBytes, length));
+            at += LogFormat.RecordHeaderBytes + LogFormat.Padded(length);
+        }
+        return header.End;
+    }
+
     /// <summary>Under the lock: one more needs the record there.</summary>
     public void AddReference(long position)
     {

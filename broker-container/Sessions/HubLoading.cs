@@ -2,6 +2,7 @@ using IotHub.Broker.Auth;
 using IotHub.Broker.Durability;
 using IotHub.Broker.Protocol;
 using IotHub.Broker.Sessions.Stored;
+using IotHub.Core.Domain;
 
 namespace IotHub.Broker.Sessions;
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Text;
 using IotHub.Broker.Durability;
@@ -84,8 +83,7 @@ public sealed partial class Hub
     {
         if (_recordAt != 0)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(Log.Written(MessageRecord.ReceiversOffset, 4), (uint)_recordReceivers);
-            Log.End();
+            MessageRecord.End(Log, _recordReceivers);
             _recordAt = 0;
             RecordMeanwhile();
         }
@@ -251,8 +249,7 @@ public sealed partial class Hub
             Payload = message.Payload,
         });
         MessageRecord.WriteReceiver(Log, receiver);
-        BinaryPrimitives.WriteUInt32LittleEndian(Log.Written(MessageRecord.ReceiversOffset, 4), 1);
-        Log.End();
+        MessageRecord.End(Log, 1);
         return position;
     }
 

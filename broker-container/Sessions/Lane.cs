@@ -1,5 +1,3 @@
-using IotHub.Broker.Durability;
-using IotHub.Broker.Sessions.Stored;
 using IotHub.Broker.Telemetry;
 
 namespace IotHub.Broker.Sessions;
@@ -38,6 +36,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
     /// <summary>Ends the step and sends what it left in outboxes.</summary>
     public void Leave()
     {
+        ReleaseIfNothingIsRecorded();
         var sends = TakeDirty();
         Exit();
         while (sends is not null)
@@ -57,6 +56,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
             }
             sends.Clear();
             _spareLists.Push(sends);
+            ReleaseIfNothingIsRecorded();
             sends = TakeDirty();
             Exit();
         }
@@ -121,6 +121,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
                     hub.EndDue(Now);
                 }
             }
+            OfferAgain();
         }
         finally
         {

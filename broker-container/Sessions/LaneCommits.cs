@@ -14,13 +14,13 @@ public sealed partial class Lane
     private LaneCommitter? _committer;
     private long _startsAt;
     private bool _isCommitting;
-    private bool _isRetry;
+
+    /// <summary>Commits that were begun, and that are on disk.</summary>
+    private long _begun;
+    private long _ended;
 
     /// <summary>Where changes that must survive are written; null when nothing does.</summary>
     public Journal? Journal { get; private set; }
-
-    /// <summary>Why hubs of this lane are not served: its log is damaged. Null as a rule.</summary>
-    public string? Damage { get; internal set; }
 
     /// <summary>Changes whenever something is recorded.</summary>
     public long Mark => Journal?.Log.NextPosition ?? 0;
@@ -28,9 +28,8 @@ public sealed partial class Lane
     /// <summary>Nothing new that must survive is accepted: the disk does not keep up, or fails.</summary>
     public bool RefusesWork => Journal is { RefusesWork: true };
 
-    /// <summary>Gives the lane its log, before the first client.</summary>
-    /// <param name="startsAt">The lane's clock goes on from here.</param>
-    internal void Attach(Journal journal, long startsAt) => (Journal, _startsAt) = (journal, startsAt);
+    /// <summary>Something that is recorded is not on disk yet.</summary>
+    public bool IsUncommitted => _isCommitting || Journal is { Log.HasPending: true };
 
     /// <summary>Commits from now on without being asked.</summary>
     internal void Attach(LaneCommitter committer) => _committer = committer;
@@ -52,14 +51,15 @@ public sealed partial class Lane
         {
             var journal = Journal!;
             // A commit that is written once more covers what it covered before, not what has come since.
-            _isRetry = journal.Log.IsFailing;
-            if (!journal.Log.BeginCommit(new LogClock(Now, Broker.Time.GetUtcNow().ToUnixTimeMilliseconds())))
+            var isRetry = journal.Log.IsFailing;
+            if (!journal.Log.BeginCommit(Clock()))
             {
                 return false;
             }
             _isCommitting = true;
-            if (!_isRetry)
+            if (!isRetry)
             {
+                _begun++;
                 foreach (var connection in _awaiting)
                 {
                     connection.Outbox.Seal();
@@ -67,6 +67,22 @@ public sealed partial class Lane
                 journal.BeginCommit();
             }
             return true;
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>Takes an empty commit, behind which damage to the one before it is known as damage; false when there is something to commit.</summary>
+    public bool BeginMark()
+    {
+        Enter();
+        try
+        {
+            _isCommitting = Journal!.Log.BeginMark(Clock());
+            _begun += _isCommitting ? 1 : 0;
+            return _isCommitting;
         }
         finally
         {
@@ -83,6 +99,7 @@ public sealed partial class Lane
         {
             Journal!.Log.EndCommit();
             _isCommitting = false;
+            _ended++;
             ReleaseHeld();
             due = Journal.EndCommit();
             Clean();
@@ -119,13 +136,33 @@ public sealed partial class Lane
         Enter();
         try
         {
-            var log = Journal!.Log;
-            return _unreferenced.TryPeek(out var oldest) && oldest.Barrier <= log.CommittedPosition ? _unreferenced.Dequeue().Segment : null;
+            return _unreferenced.TryPeek(out var oldest) && oldest.Barrier <= _ended ? _unreferenced.Dequeue().Segment : null;
         }
         finally
         {
             Leave();
         }
+    }
+
+    private LogClock Clock() => new(Now, Broker.Time.GetUtcNow().ToUnixTimeMilliseconds());
+
+    /// <summary>What was held in a step that recorded nothing in the end waits for nothing.</summary>
+    private void ReleaseIfNothingIsRecorded()
+    {
+        if (_awaiting.Count == 0 || IsUncommitted)
+        {
+            return;
+        }
+        foreach (var connection in _awaiting)
+        {
+            connection.IsAwaitingCommit = false;
+            connection.Outbox.ReleaseAll();
+            if (connection.Outbox.SendableBytes > 0)
+            {
+                MarkDirty(connection);
+            }
+        }
+        _awaiting.Clear();
     }
 
     private void ReleaseHeld()

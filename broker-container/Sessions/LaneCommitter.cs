@@ -111,14 +111,20 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
 
     private bool MarkIdle()
     {
+        if (!lane.BeginMark())
+        {
+            return true;
+        }
         try
         {
-            lane.Journal!.Log.WriteIdleMark();
+            lane.Journal!.Log.WriteCommit();
+            lane.EndCommit();
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Nobody waits for it; the next commit will tell.
+            lane.FailCommit();
             Log.NoMark(logger, lane.Index, e.Message);
             return false;
         }

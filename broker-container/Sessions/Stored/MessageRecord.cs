@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using IotHub.Broker.Durability;
 
 namespace IotHub.Broker.Sessions.Stored;
@@ -21,7 +22,7 @@ public readonly record struct StoredReceiver(
 /// </remarks>
 internal readonly ref struct MessageRecord
 {
-    public const int ReceiversOffset = 12;
+    private const int ReceiversOffset = 12;
 
     private const byte TextFlag = 1;
     private const byte RetainedFlag = 2;
@@ -134,6 +135,13 @@ internal readonly ref struct MessageRecord
         log.Bytes(message.Properties);
         log.Bytes(message.Payload);
         return position;
+    }
+
+    /// <summary>Closes the record, behind its last receiver.</summary>
+    public static void End(ShardLog log, int receivers)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(log.Written(ReceiversOffset, 4), (uint)receivers);
+        log.End();
     }
 
     public static void WriteReceiver(ShardLog log, in StoredReceiver receiver)
