@@ -159,6 +159,11 @@ public sealed partial class Hub(Lane lane, Guid id)
             {
                 Drop(session);
             }
+            else if (session.IsStored)
+            {
+                // The will is out, and must not be published again after a crash.
+                Journal.Changed(session);
+            }
         }
         foreach (var session in Sessions.Values.Where(s => !s.IsUnchecked))
         {

@@ -23,7 +23,7 @@ public sealed partial class Lane
     /// <exception cref="StartException">The files are missing, or were written by a newer broker.</exception>
     /// <exception cref="IOException">The disk cannot be read.</exception>
     /// <remarks>Damage inside is not thrown: then <see cref="Damage"/> says what it is, and the lane's hubs are not served.</remarks>
-    internal RecoveryReport? Open(IShardFiles files, LogOptions options, Func<BootClock> bootClock)
+    public RecoveryReport? Open(IShardFiles files, LogOptions options, Func<BootClock> bootClock)
     {
         var recovered = new RecoveredShard(Broker.Limits.RememberedMessageIdsPerHub);
         ShardLog log;
@@ -58,7 +58,7 @@ public sealed partial class Lane
         return log.Recovery;
     }
 
-    internal void CloseLog() => Journal?.Log.Dispose();
+    public void CloseLog() => Journal?.Log.Dispose();
 
     /// <summary>Offers what routes were owed when the broker ended, as far as it is taken.</summary>
     private void OfferAgain()
