@@ -34,7 +34,7 @@ public sealed class LimitTable
             foreach (var (attribute, test) in tests[limit.Name].OrderBy(t => t.Test, StringComparer.Ordinal))
             {
                 table.Append(System.Globalization.CultureInfo.InvariantCulture,
-                    $"| {limit.Name} | {limit.GetValue(defaults):N0} | {attribute.Outcome} | {test} |\n");
+                    $"| {limit.Name} | {Shown(limit.GetValue(defaults))} | {attribute.Outcome} | {test} |\n");
             }
         }
         foreach (var unknown in tests.Select(t => t.Key).Except(limits.Select(l => l.Name)))
@@ -49,4 +49,7 @@ public sealed class LimitTable
         }
         Assert.True(before == table.ToString(), "docs/limits.md was out of date and has been written anew: commit it");
     }
+
+    private static string Shown(object? value) => value is Enum name ? name.ToString()
+        : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{value:N0}");
 }

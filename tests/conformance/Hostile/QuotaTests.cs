@@ -58,6 +58,35 @@ public sealed class QuotaTests
     }
 
     [Fact]
+    [Limit(nameof(BrokerLimits.QueueOverflow), "with DropOldest those that waited longest go; the same event")]
+    public async Task A_full_queue_drops_the_oldest_where_that_is_the_policy()
+    {
+        await using var broker = TestBroker.Start(
+            new BrokerLimits { QueuedMessagesPerSessionMaximum = 3, QueueOverflow = QueueOverflow.DropOldest }, settings: WithEvents);
+        await LeaveSession(broker);
+        await PublishFive(broker, "");
+        Assert.Equal(["3", "4", "5"], await TakeAll(broker));
+        Assert.Single(broker.Bridge.Events, e => e.Message.StartsWith("messages are dropped", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    [Limit(nameof(BrokerLimits.UncommittedBytesPerShardMaximum), "0x97 until the disk has caught up")]
+    public void A_disk_that_falls_behind_refuses_what_must_be_kept()
+    {
+        var broker = new DurableBroker(limits: new BrokerLimits { UncommittedBytesPerShardMaximum = 2_000 });
+        broker.Connect(new ConnectOptions { ClientId = "away", Properties = Packet.Property(0x11, 60u) }).Send(Packet.Subscribe(1, true, 0, ("t", 1)));
+        broker.Run();
+        var publisher = broker.Connect(new ConnectOptions { ClientId = "publisher" });
+        Assert.Equal(["CONNACK new"], publisher.TakeStory());
+        publisher.Send(Packet.Publish("t", new string('x', 2_000), 1, 1));
+        publisher.Send(Packet.Publish("t", "too much", 1, 2));
+        broker.Run();
+        publisher.Send(Packet.Publish("t", "fits again", 1, 3));
+        broker.Run();
+        Assert.Equal(["PUBACK #1", "PUBACK #2 97", "PUBACK #3"], publisher.TakeStory());
+    }
+
+    [Fact]
     [Limit(nameof(BrokerLimits.QueuedBytesPerSessionMaximum), "the newest message is dropped; one event per episode")]
     public async Task Queued_bytes_above_the_session_quota_are_dropped()
     {
