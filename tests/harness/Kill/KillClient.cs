@@ -13,13 +13,13 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
 
     public LastingClient Client => client;
 
-    /// <summary>Tries until it is connected.</summary>
+    /// <summary>Tries until it is connected, if it is not.</summary>
     /// <returns>False when asked to stop first.</returns>
     public async Task<bool> Return(CancellationToken stop, bool cleanStart = false, bool keeps = true)
     {
         while (!stop.IsCancellationRequested)
         {
-            if (await TryConnect(cleanStart, keeps))
+            if (client.IsConnected || await TryConnect(cleanStart, keeps))
             {
                 return true;
             }

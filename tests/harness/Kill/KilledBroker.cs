@@ -65,7 +65,11 @@ internal sealed class KilledBroker(KillOptions options, int port) : IAsyncDispos
         {
             throw new InvalidOperationException($"the broker ended by itself, with code {process.ExitCode}:\n{process.Output}");
         }
-        Volatile.Write(ref _ready, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        if (_ready.Task.IsCompleted)
+        {
+            // Those who wait already go on waiting.
+            Volatile.Write(ref _ready, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        }
         process.Kill();
         await process.WaitForExit(StartDeadline);
         await process.DisposeAsync();
