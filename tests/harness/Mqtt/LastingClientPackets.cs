@@ -136,7 +136,8 @@ public sealed partial class LastingClient
                 _open.Remove(order);
             }
         }
-        if (code >= 0x80)
+        // PUBCOMP with 0x92: released before a crash, and the first PUBCOMP was lost. (MQTT 5.0 section 3.7.2.1)
+        if (code >= 0x80 && !(code == 0x92 && closed?.IsReceived == true))
         {
             Refused ??= $"{id}: a publish was answered with 0x{code:X2}";
         }
