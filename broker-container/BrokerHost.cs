@@ -62,7 +62,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var standalone = credentials is null ? (IAuthenticator)new AnonymousAuthenticator() : new ProvenAuthenticator();
         var store = options.DataFolder is { } folder ? BrokerStore.Open(folder, MqttBroker.DefaultLanes) : null;
         var broker = new MqttBroker(
-            Limits(isAnonymous: options.Standalone && credentials is null), storage?.Authenticator ?? standalone,
+            Limits(options.Limits, isAnonymous: options.Standalone && credentials is null), storage?.Authenticator ?? standalone,
             storage?.Outbound ?? (IOutboundBridge)new NullBridge(), clock, store?.Shards ?? MqttBroker.DefaultLanes)
         {
             ChecksRestored = storage is not null,
@@ -108,9 +108,8 @@ public sealed partial class BrokerHost : IAsyncDisposable
         }
     }
 
-    private static BrokerLimits Limits(bool isAnonymous)
+    private static BrokerLimits Limits(BrokerLimits limits, bool isAnonymous)
     {
-        var limits = new BrokerLimits();
         limits = limits with { ConnectionsMaximum = Math.Min(limits.ConnectionsMaximum, OpenFiles.LeftForClients()) };
         // All clients of the stand-alone mode are one device: it may have as many sessions as there are connections.
         return isAnonymous ? limits with { SessionsPerDeviceMaximum = limits.ConnectionsMaximum } : limits;

@@ -25,6 +25,10 @@ public sealed record BrokerOptions
           --hand-over-to SERVER at its end the broker sends its clients (MQTT 5) there: HOST:PORT, or several separated by spaces
           --data DIR            folder for sessions, their messages and retained messages (made when it is not there): what is acknowledged
                                 is on its disk. Without it they live in memory
+          --queue-messages N    most messages that wait for one session; default 100000
+          --queue-bytes N       most bytes of them; default 33554432
+          --hub-bytes N         most bytes that wait for all sessions of a hub; default 146800640
+          --queue-overflow P    which go when there are more: drop-newest (default) or drop-oldest
           --standalone          no registry and no queues: everyone may connect and do everything
           --sys-interval N      with --standalone: publish figures under $SYS every N seconds; default 0, never
           --scram-credentials FILE
@@ -47,6 +51,9 @@ public sealed record BrokerOptions
     /// <summary>Plain TCP over the own loop, not the framework's sockets. (decision D4b)</summary>
     public bool UseEpoll { get; init; } = EpollLoop.IsSupported;
     public string? DataFolder { get; init; }
+
+    /// <summary>Quotas that the command line set; the others have their defaults.</summary>
+    public BrokerLimits Limits { get; init; } = new();
 
     /// <summary>Server Reference for the clients of a broker that stops; null for none.</summary>
     public string? HandOverTo { get; init; }
@@ -80,6 +87,19 @@ public sealed record BrokerOptions
                 "--transport" => options with { UseEpoll = IsEpoll(Value()) },
                 "--hand-over-to" => options with { HandOverTo = Servers(Value()) },
                 "--data" => options with { DataFolder = Value() },
+                "--queue-messages" => options with
+                {
+                    Limits = options.Limits with { QueuedMessagesPerSessionMaximum = (int)Number(name, Value(), int.MaxValue) },
+                },
+                "--queue-bytes" => options with
+                {
+                    Limits = options.Limits with { QueuedBytesPerSessionMaximum = Number(name, Value(), long.MaxValue) },
+                },
+                "--hub-bytes" => options with
+                {
+                    Limits = options.Limits with { StoredBytesPerHubMaximum = Number(name, Value(), long.MaxValue) },
+                },
+                "--queue-overflow" => options with { Limits = options.Limits with { QueueOverflow = Overflow(Value()) } },
                 "--standalone" => options with { Standalone = true },
                 "--sys-interval" => options with { SysIntervalSeconds = Seconds(name, Value()) },
                 "--scram-credentials" => options with { ScramCredentialsFile = Value() },
@@ -108,6 +128,14 @@ public sealed record BrokerOptions
         {
             throw new StartException("--scram-credentials goes with --standalone only: otherwise devices are known from the registry");
         }
+        try
+        {
+            Limits.Validate();
+        }
+        catch (ArgumentException e)
+        {
+            throw new StartException(e.Message, e);
+        }
         var fixedPorts = new[] { Port, TlsPort, WsPort, WssPort, InternalPort }.Where(port => port > 0).ToList();
         var twice = fixedPorts.GroupBy(port => port).FirstOrDefault(same => same.Count() > 1);
         return twice is null ? this : throw new StartException($"port {twice.Key} is given twice");
@@ -126,6 +154,18 @@ public sealed record BrokerOptions
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400
             ? seconds
             : throw new StartException($"{name}: \"{text}\" is not a number of seconds (0 to 86400)");
+
+    private static long Number(string name, string text, long maximum) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 && number <= maximum
+            ? number
+            : throw new StartException($"{name}: \"{text}\" is not a number from 1 to {maximum.ToString(CultureInfo.InvariantCulture)}");
+
+    private static QueueOverflow Overflow(string text) => text switch
+    {
+        "drop-newest" => QueueOverflow.DropNewest,
+        "drop-oldest" => QueueOverflow.DropOldest,
+        _ => throw new StartException($"--queue-overflow: \"{text}\" is neither drop-newest nor drop-oldest"),
+    };
 
     private static string Servers(string text)
     {

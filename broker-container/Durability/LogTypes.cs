@@ -6,6 +6,9 @@ public sealed record LogOptions
     /// <summary>A segment that reached this size is followed by the next. Smaller frees the disk sooner; larger: fewer files.</summary>
     public long SegmentBytes { get; init; } = 16 * 1024 * 1024;
 
+    /// <summary>A log below this size is not cleaned: rewriting what is needed of its oldest segment would gain little.</summary>
+    public long CleanFromBytes { get; init; } = 32 * 1024 * 1024;
+
     /// <summary>The record that takes a block over this size is its last; a larger record makes a larger block.</summary>
     public int BlockBytesMaximum { get; init; } = 256 * 1024;
 

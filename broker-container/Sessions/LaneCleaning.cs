@@ -9,9 +9,6 @@ namespace IotHub.Broker.Sessions;
 /// </content>
 public sealed partial class Lane
 {
-    /// <summary>A log below this size is left alone.</summary>
-    private const long SmallLogBytes = 32 * 1024 * 1024;
-
     /// <summary>What a reference stands for beside the bytes of its message: the headers, the receiver, a session's image.</summary>
     private const int BytesPerReference = 128;
 
@@ -59,7 +56,7 @@ public sealed partial class Lane
     {
         var segments = log.Segments;
         var bytes = segments[^1].End - segments[0].First;
-        if (segments.Count < 2 || bytes < SmallLogBytes)
+        if (segments.Count < 2 || bytes < _cleanFromBytes)
         {
             return false;
         }

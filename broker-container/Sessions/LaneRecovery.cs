@@ -14,6 +14,7 @@ public sealed partial class Lane
 
     /// <summary>Messages that were owed to routes when the broker ended, to be offered again.</summary>
     private readonly Queue<(Guid HubId, Guid MessageId)> _offerAgain = [];
+    private long _cleanFromBytes;
     private Func<BootClock> _bootClock = BootClock.Read;
 
     /// <summary>Why hubs of this lane are not served: its log is damaged. Null as a rule.</summary>
@@ -41,7 +42,7 @@ public sealed partial class Lane
             throw new StartException($"{files.Name}: {e.Message}", e);
         }
         recovered.Complete();
-        _bootClock = bootClock;
+        (_bootClock, _cleanFromBytes) = (bootClock, options.CleanFromBytes);
         var boot = bootClock();
         _startsAt = ClockAtStart(recovered, boot, log.LastClock) - (long)Broker.Time.GetElapsedTime(_start).TotalMilliseconds;
         Journal = new Journal(log, recovered.NextSession, Broker.Limits.UncommittedBytesPerShardMaximum);

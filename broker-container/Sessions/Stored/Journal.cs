@@ -9,6 +9,9 @@ namespace IotHub.Broker.Sessions.Stored;
 /// </summary>
 public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaximum)
 {
+    /// <summary>Of what the records mean; a broker that finds a higher one refuses to start.</summary>
+    public const byte Version = 1;
+
     private List<Action> _afterCommit = [];
     private List<Action> _committing = [];
     private long _nextSession = nextSession;
@@ -52,6 +55,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     public void Clock(BootClock boot, long nowMs)
     {
         var position = Log.Begin((byte)RecordKind.Clock);
+        Log.Byte(Version);
         Log.Id(boot.BootId);
         Log.Int64(boot.UpMs);
         Log.Int64(nowMs);

@@ -73,10 +73,20 @@ public sealed class RecoveredShard(int rememberedIds)
                 EndHub(reader.Id());
                 break;
             case RecordKind.Clock:
+                ThrowIfNewer(reader.Byte());
                 Clock = (new BootClock(reader.Id(), reader.Int64()), reader.Int64());
                 break;
             default:
-                throw new InvalidDataException($"a record of kind {kind}: this data was written by a newer broker");
+                throw new InvalidDataException($"a record of kind {kind}, which this broker does not know: a newer one wrote it");
+        }
+    }
+
+    private static void ThrowIfNewer(byte version)
+    {
+        if (version > Journal.Version)
+        {
+            throw new InvalidDataException(
+                $"a newer broker wrote it (records of version {version}; this one reads up to {Journal.Version})");
         }
     }
 

@@ -5,6 +5,9 @@ namespace IotHub.Conformance.Both;
 
 public sealed class DeliveryOverTcp() : Delivery(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableDelivery() : Delivery(Via.Durable);
+
 public sealed class DeliveryOverSockets() : Delivery(Via.Sockets);
 
 public sealed class DeliveryOverTls() : Delivery(Via.Tls);
@@ -210,10 +213,17 @@ public abstract class Delivery(Via via) : Conversation(via)
         var publisher = await Connect("pub", level);
         await publisher.Send(Packet.Publish("t", "x", 1, 10, isV5: level == 5), Packet.Publish("t", "x", 2, 3, isV5: level == 5));
         await publisher.Send(Packet.Publish("other", "x", 1, 7, isV5: level == 5));
-        await publisher.ExpectNothing();
-        Broker.Bridge.StoreNext();
+        // A broker with a disk keeps it there until the routes have it, and acknowledges that.
+        if (Broker.Via != Via.Durable)
+        {
+            await publisher.ExpectNothing();
+            Broker.Bridge.StoreNext();
+        }
         await publisher.ExpectAck(4, 10);
-        Broker.Bridge.StoreNext();
+        if (Broker.Via != Via.Durable)
+        {
+            Broker.Bridge.StoreNext();
+        }
         await publisher.ExpectAck(5, 3);
         await publisher.ExpectAck(4, 7);
     }

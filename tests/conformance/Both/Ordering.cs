@@ -5,6 +5,9 @@ namespace IotHub.Conformance.Both;
 
 public sealed class OrderingOverTcp() : Ordering(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableOrdering() : Ordering(Via.Durable);
+
 public sealed class OrderingOverTls() : Ordering(Via.Tls);
 
 public sealed class OrderingOverWebSocket() : Ordering(Via.WebSocket);

@@ -6,6 +6,9 @@ namespace IotHub.Conformance.Both;
 
 public sealed class SharedSubscriptionsOverTcp() : SharedSubscriptions(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableSharedSubscriptions() : SharedSubscriptions(Via.Durable);
+
 public sealed class SharedSubscriptionsOverTls() : SharedSubscriptions(Via.Tls);
 
 public sealed class SharedSubscriptionsOverWebSocket() : SharedSubscriptions(Via.WebSocket);

@@ -5,6 +5,9 @@ namespace IotHub.Conformance.Both;
 
 public sealed class SubscribingOverTcp() : Subscribing(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableSubscribing() : Subscribing(Via.Durable);
+
 public sealed class SubscribingOverTls() : Subscribing(Via.Tls);
 
 public sealed class SubscribingOverWebSocket() : Subscribing(Via.WebSocket);

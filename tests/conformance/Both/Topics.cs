@@ -6,6 +6,9 @@ namespace IotHub.Conformance.Both;
 
 public sealed class TopicsOverTcp() : Topics(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableTopics() : Topics(Via.Durable);
+
 public sealed class TopicsOverTls() : Topics(Via.Tls);
 
 public sealed class TopicsOverWebSocket() : Topics(Via.WebSocket);

@@ -6,6 +6,9 @@ namespace IotHub.Conformance.V5;
 
 public sealed class FlowControlOverTcp() : FlowControlTests(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableFlowControl() : FlowControlTests(Via.Durable);
+
 public sealed class FlowControlOverTls() : FlowControlTests(Via.Tls);
 
 public sealed class FlowControlOverWebSocket() : FlowControlTests(Via.WebSocket);

@@ -5,6 +5,9 @@ namespace IotHub.Conformance.V5;
 
 public sealed class SharedSubscriptionRulesOverTcp() : SharedSubscriptionRulesTests(Via.Tcp);
 
+/// <summary>The same against a broker that writes to a disk.</summary>
+public sealed class DurableSharedSubscriptionRules() : SharedSubscriptionRulesTests(Via.Durable);
+
 public sealed class SharedSubscriptionRulesOverTls() : SharedSubscriptionRulesTests(Via.Tls);
 
 public sealed class SharedSubscriptionRulesOverWebSocket() : SharedSubscriptionRulesTests(Via.WebSocket);

@@ -29,6 +29,9 @@ public sealed class DurableBroker
         Broker = Start();
     }
 
+    /// <summary>From the next start on: sessions from the log wait until they are looked up.</summary>
+    public bool ChecksRestored { get; set; }
+
     public MemoryDisk Disk { get; }
     public ManualTime Time { get; } = new();
 
@@ -97,7 +100,11 @@ public sealed class DurableBroker
 
     private MqttBroker Start()
     {
-        var broker = new MqttBroker(_limits, new AnonymousAuthenticator(), _outbound, Time, lanes: 1) { Background = _background.Enqueue };
+        var broker = new MqttBroker(_limits, new AnonymousAuthenticator(), _outbound, Time, lanes: 1)
+        {
+            Background = _background.Enqueue,
+            ChecksRestored = ChecksRestored,
+        };
         broker.Lanes[0].Open(Disk, _options, () => new BootClock(_boot, Time.GetTimestamp() / TimeSpan.TicksPerMillisecond));
         broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, false, []));
         return broker;

@@ -1,8 +1,10 @@
 using IotHub.Broker;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
+using IotHub.Broker.Durability;
 using IotHub.Broker.Sessions;
 using IotHub.Core.Messages;
+using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace IotHub.Harness.Mqtt;
@@ -17,6 +19,8 @@ public sealed class TestBroker : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly ManualTime? _manualTime;
     private readonly Task _timers;
+    private readonly TempFolder? _folder;
+    private readonly LaneLogs? _logs;
 
     private TestBroker(BrokerLimits limits, IAuthenticator authenticator, RecordingBridge bridge, ManualTime? time, Via via,
         IEnhancedAuthentication? enhanced, string? handOverTo)
@@ -24,11 +28,14 @@ public sealed class TestBroker : IAsyncDisposable
         _manualTime = time;
         Via = via;
         Bridge = bridge;
-        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System)
+        _folder = via == Via.Durable ? new TempFolder("broker") : null;
+        var store = _folder is null ? null : BrokerStore.Open(_folder.Path, shardsWhenCreated: 1);
+        Broker = new MqttBroker(limits, authenticator, bridge, time ?? TimeProvider.System, store?.Shards ?? MqttBroker.DefaultLanes)
         {
             EnhancedAuthentication = enhanced,
             HandOverTo = handOverTo,
         };
+        _logs = store is null ? null : LaneLogs.Open(Broker, store, NullLogger.Instance);
         _listener = new TestListener(Broker, via);
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
     }
@@ -103,6 +110,8 @@ public sealed class TestBroker : IAsyncDisposable
         await _timers;
         Broker.Stop();
         await _listener.DisposeAsync();
+        _logs?.Dispose();
+        _folder?.Dispose();
         _stop.Dispose();
     }
 }

@@ -12,7 +12,17 @@ using Xunit;
 namespace IotHub.Harness.Mqtt;
 
 /// <summary>The ways to a broker: plain TCP over its own loop or over the framework's sockets, TLS, and WebSocket on either.</summary>
-public enum Via { Tcp, Sockets, Tls, WebSocket, SecureWebSocket }
+public enum Via
+{
+    Tcp,
+    Sockets,
+    Tls,
+    WebSocket,
+    SecureWebSocket,
+
+    /// <summary>Plain TCP, to a broker that writes what must survive to a disk.</summary>
+    Durable,
+}
 
 /// <summary>The client's half of each transport, over a connected socket.</summary>
 public static class Transports
@@ -20,7 +30,7 @@ public static class Transports
     public static async Task<Stream> Speak(Stream socket, Via via)
     {
         var bytes = via is Via.Tls or Via.SecureWebSocket ? await Encrypt(socket) : socket;
-        if (via is Via.Tcp or Via.Sockets or Via.Tls)
+        if (via is Via.Tcp or Via.Sockets or Via.Tls or Via.Durable)
         {
             return bytes;
         }
@@ -67,9 +77,9 @@ internal sealed class TestListener : IAsyncDisposable
     public TestListener(MqttBroker broker, Via via)
     {
         var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
-        if (via is Via.Tcp or Via.Sockets or Via.Tls)
+        if (via is Via.Tcp or Via.Sockets or Via.Tls or Via.Durable)
         {
-            _epoll = via == Via.Tcp && EpollLoop.IsSupported ? new EpollLoop(broker, NullLogger.Instance) : null;
+            _epoll = via is Via.Tcp or Via.Durable && EpollLoop.IsSupported ? new EpollLoop(broker, NullLogger.Instance) : null;
             _tcp = _epoll is not null ? new EpollListener(_epoll, endPoint)
                 : new TcpListenerLoop(broker, endPoint, via == Via.Tls ? TestCertificate.Create() : null);
             _tcp.Start();

@@ -13,7 +13,8 @@ public sealed class BrokerOptionsTests
     {
         var options = BrokerOptions.Parse(
             ["--bind", "::1", "--port", "0", "--tls-port", "2", "--ws-port", "3", "--wss-port", "4", "--cert", "c.pem", "--key", "k.pem",
-             "--internal-port", "5", "--transport", "sockets", "--hand-over-to", "a.example:8883 [::1]:1", "--data", "d", "--standalone", "--log-level", "warning"]);
+             "--internal-port", "5", "--transport", "sockets", "--hand-over-to", "a.example:8883 [::1]:1", "--data", "d",
+             "--queue-messages", "7", "--queue-bytes", "8", "--hub-bytes", "9", "--queue-overflow", "drop-oldest", "--standalone", "--log-level", "warning"]);
         var expected = new BrokerOptions
         {
             Bind = IPAddress.IPv6Loopback,
@@ -27,6 +28,13 @@ public sealed class BrokerOptionsTests
             UseEpoll = false,
             HandOverTo = "a.example:8883 [::1]:1",
             DataFolder = "d",
+            Limits = new BrokerLimits
+            {
+                QueuedMessagesPerSessionMaximum = 7,
+                QueuedBytesPerSessionMaximum = 8,
+                StoredBytesPerHubMaximum = 9,
+                QueueOverflow = QueueOverflow.DropOldest,
+            },
             Standalone = true,
             LogLevel = LogLevel.Warning,
         };
@@ -46,6 +54,9 @@ public sealed class BrokerOptionsTests
     [InlineData("--wss-port needs a certificate", "--wss-port", "0")]
     [InlineData("port 7 is given twice", "--port", "7", "--internal-port", "7")]
     [InlineData("\"io_uring\" is neither epoll nor sockets", "--transport", "io_uring")]
+    [InlineData("\"0\" is not a number from 1 to 2147483647", "--queue-messages", "0")]
+    [InlineData("QueuedBytesPerSessionMaximum may not be above StoredBytesPerHubMaximum", "--hub-bytes", "5")]
+    [InlineData("\"none\" is neither drop-newest nor drop-oldest", "--queue-overflow", "none")]
     [InlineData("\"a.example\" is not HOST:PORT", "--hand-over-to", "a.example")]
     [InlineData("\"a:1  b:2\" is not HOST:PORT", "--hand-over-to", "a:1  b:2")]
     [InlineData("\"3\" is not one of trace", "--log-level", "3")]

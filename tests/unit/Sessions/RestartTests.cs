@@ -1,3 +1,5 @@
+using IotHub.Broker.Auth;
+using IotHub.Broker.Protocol;
 using IotHub.Harness.Mqtt;
 using Xunit;
 
@@ -194,6 +196,37 @@ public class RestartTests
         _broker.Time.Advance(TimeSpan.FromSeconds(60));
         _broker.Broker.Tick();
         Assert.Equal(["CONNACK present", "PUBLISH 1 dup #1 wills=gone"], Heard(Return("sub")));
+    }
+
+    [Fact]
+    public void The_will_of_a_device_that_was_deleted_meanwhile_is_not_published()
+    {
+        Persistent("sub", "wills", 1).Disconnect();
+        _broker.Connect(new ConnectOptions { ClientId = "dying", Properties = Forever, Will = new WillOptions("wills", "gone", 1) });
+        _broker.Run();
+        _broker.ChecksRestored = true;
+        _broker.Crash();
+        _broker.Broker.Tick();
+        Assert.Equal([AnonymousAuthenticator.DeviceId], _broker.Broker.Restored()[AnonymousAuthenticator.HubId]);
+        Assert.Equal(["CONNACK present"], Heard(Return("sub")));
+        _broker.Broker.DisconnectDevice(
+            AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, ReasonCode.AdministrativeAction, null, dropSessions: true);
+        _broker.Run();
+        _broker.Crash();
+        Assert.Empty(_broker.Hub.Sessions);
+    }
+
+    [Fact]
+    public void The_will_of_a_device_that_is_still_there_is_published_once_that_is_known()
+    {
+        Persistent("sub", "wills", 1).Disconnect();
+        _broker.Connect(new ConnectOptions { ClientId = "dying", Properties = Forever, Will = new WillOptions("wills", "gone", 1) });
+        _broker.Run();
+        _broker.ChecksRestored = true;
+        _broker.Crash();
+        _broker.Broker.RightsChanged(AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, Rights.All);
+        _broker.Broker.Tick();
+        Assert.Equal(["CONNACK present", "PUBLISH 1 #1 wills=gone"], Heard(Return("sub")));
     }
 
     [Fact]

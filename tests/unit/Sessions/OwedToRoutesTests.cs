@@ -1,0 +1,99 @@
+using IotHub.Broker.Auth;
+using IotHub.Broker.Bridge;
+using IotHub.Core.Messages;
+using IotHub.Harness.Mqtt;
+using Xunit;
+
+namespace IotHub.Unit.Sessions;
+
+/// <summary>What is owed to routes, and what came in from outside, with a broker that has a disk.</summary>
+public class OwedToRoutesTests
+{
+    private static readonly Guid Route = Guid.NewGuid();
+    private readonly Bridge _bridge = new();
+    private readonly DurableBroker _broker;
+
+    public OwedToRoutesTests()
+    {
+        _broker = new DurableBroker(outbound: _bridge);
+        Configure();
+    }
+
+    [Fact]
+    public void A_message_is_offered_again_after_a_crash_under_its_id_until_the_routes_have_it()
+    {
+        var publisher = _broker.Connect(new ConnectOptions { ClientId = "p" });
+        publisher.Send(Packet.Publish("t", "x", 1, 1));
+        _broker.Run();
+        Assert.Equal(["CONNACK new", "PUBACK #1"], publisher.TakeStory());
+        var (first, _) = Assert.Single(_bridge.Offered);
+        Crash();
+        var (again, stored) = Assert.Single(_bridge.Offered);
+        Assert.Equal((first.Id, first.Topic, "x", first.ReceivedAt.ToUnixTimeMilliseconds()),
+            (again.Id, again.Topic, System.Text.Encoding.UTF8.GetString(again.Payload.Span), again.ReceivedAt.ToUnixTimeMilliseconds()));
+        stored!();
+        _broker.Run();
+        Crash();
+        Assert.Empty(_bridge.Offered);
+    }
+
+    [Fact]
+    public void A_full_buffer_refuses_the_publish_and_records_nothing()
+    {
+        var publisher = _broker.Connect(new ConnectOptions { ClientId = "p" });
+        _broker.Run();
+        _bridge.IsFull = true;
+        publisher.Send(Packet.Publish("t", "x", 1, 1));
+        Assert.Equal(["CONNACK new", "PUBACK #1 97"], publisher.TakeStory());
+        Assert.False(_broker.Lane.IsUncommitted);
+    }
+
+    [Fact]
+    public async Task An_id_from_outside_is_known_after_a_crash()
+    {
+        var message = new DeviceMessage(Guid.NewGuid(), "other", new byte[] { 1 }, false, DateTimeOffset.UnixEpoch);
+        var publish = _broker.Broker.Publish(AnonymousAuthenticator.HubId, message, null, CancellationToken.None);
+        Assert.False(publish.IsCompleted);
+        _broker.Run();
+        Assert.Equal(IngestOutcome.Accepted, await publish);
+        Crash();
+        Assert.Equal(
+            IngestOutcome.Duplicate, await _broker.Broker.Publish(AnonymousAuthenticator.HubId, message, null, CancellationToken.None));
+    }
+
+    private void Crash()
+    {
+        _bridge.Offered.Clear();
+        _broker.Crash();
+        Configure();
+        _broker.Broker.Tick();
+        _broker.Run();
+    }
+
+    private void Configure() => _broker.Broker.Configure(
+        AnonymousAuthenticator.HubId, new HubSettings(null, false, [new RouteSubscription(Route, "t")]));
+
+    private sealed class Bridge : IOutboundBridge
+    {
+        public List<(DeviceMessage Message, Action? Stored)> Offered { get; } = [];
+        public bool IsFull { get; set; }
+
+        public bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored)
+        {
+            Assert.Equal([Route], routeIds);
+            if (!IsFull)
+            {
+                Offered.Add((message, stored));
+            }
+            return !IsFull;
+        }
+
+        public void Activity(Guid hubId, ActivityReport report)
+        {
+        }
+
+        public void Event(Guid hubId, HubEvent happened)
+        {
+        }
+    }
+}
