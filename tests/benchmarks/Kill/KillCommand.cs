@@ -9,10 +9,11 @@ internal static class KillCommand
 {
     public const string Usage =
         """
-        kill [--kills N (100)] [--seed S] [--data DIR] [--stop-at-fault] [--without-data]
+        kill [--kills N (100)] [--seed S] [--data DIR] [--stop-at-fault] [--without-data] [--program FILE]
           the broker is killed (SIGKILL) at random moments under publishers and subscribers of every kind, and started again on
           the same folder; counts what was lost, doubled, reordered or forgotten
-          --data: keep the log there, and leave it   --without-data: without a log, to see that losses are found
+          --data: keep the log there, and leave it
+          --without-data: without a log, to see that losses are found   --program: another build of the broker
         """;
 
     public static async Task<int> Run(string[] args)
@@ -21,6 +22,7 @@ internal static class KillCommand
         using var files = new TempFolder("kill");
         var options = new KillOptions
         {
+            Program = Value(args, "--program") ?? BrokerProgram.Path,
             DataFolder = args.Contains("--without-data") ? null : Value(args, "--data") ?? files.Combine("data"),
             Kills = Number(args, "--kills") ?? 100,
             Seed = seed,

@@ -8,7 +8,7 @@ namespace IotHub.Harness.Kill;
 /// </summary>
 public sealed class KillTest : IAsyncDisposable
 {
-    private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan EndDeadline = TimeSpan.FromSeconds(60);
     private readonly KillOptions _options;
     private readonly Random _random;
     private readonly Ledger _ledger = new();
@@ -117,7 +117,7 @@ public sealed class KillTest : IAsyncDisposable
             _ledger.Add(KillFault.Broken, e.Message);
         }
         await stop.CancelAsync();
-        await Task.WhenAny(Task.WhenAll([.. speaking, .. hearing]), Task.Delay(DrainTime));
+        await Task.WhenAny(Task.WhenAll([.. speaking, .. hearing]), Task.Delay(EndDeadline));
         foreach (var failed in speaking.Concat(hearing).Where(t => !t.IsCompletedSuccessfully))
         {
             _ledger.Add(KillFault.Broken, failed.Exception?.InnerException?.ToString() ?? "a client has not ended");
@@ -151,7 +151,7 @@ public sealed class KillTest : IAsyncDisposable
     /// <summary>All that was said is acknowledged and arrives, and nothing comes after it.</summary>
     private async Task Drain(Task speaking)
     {
-        var until = DateTime.UtcNow + DrainTime;
+        var until = DateTime.UtcNow + _options.Patience;
         while (!(speaking.IsCompleted && IsComplete()) && DateTime.UtcNow < until)
         {
             await Task.Delay(20);

@@ -30,7 +30,7 @@ internal sealed class KilledBroker(KillOptions options, int port) : IAsyncDispos
         List<string> arguments = ["--standalone", "--bind", "127.0.0.1", "--port", $"{port}", "--log-level", "warning"];
         if (options.DataFolder is { } folder)
         {
-            arguments.AddRange(["--data", folder]);
+            arguments.AddRange(["--data", folder, "--segment-bytes", $"{options.SegmentBytes}"]);
         }
         var isReady = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var process = ChildProcess.Start(options.Program, arguments, onLine: line =>
