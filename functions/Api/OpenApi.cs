@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using IotHub.Core;
 using IotHub.Core.Domain;
+using IotHub.Functions.Devices;
 
 namespace IotHub.Functions.Api;
 
@@ -9,9 +10,6 @@ namespace IotHub.Functions.Api;
 internal static partial class OpenApi
 {
     public const string Path = "/iot/openapi.json";
-
-    /// <summary>Marks what the original service does not have: operations and parameters.</summary>
-    private const string Extension = "x-extension";
 
     public static byte[] Document(IEnumerable<ApiOperation> operations)
     {
@@ -31,7 +29,7 @@ internal static partial class OpenApi
             {
                 ["title"] = "IoT hub management API",
                 ["version"] = "v1",
-                ["description"] = $"Operations and parameters marked {Extension} are not those of Scaleway's IoT Hub API.",
+                ["description"] = $"Operations, parameters and members marked {ExtensionAttribute.Mark} are not those of Scaleway's IoT Hub API.",
             },
             ["security"] = new JsonArray(new JsonObject { ["secretKey"] = new JsonArray() }),
             ["paths"] = paths,
@@ -84,7 +82,7 @@ internal static partial class OpenApi
 
     private static JsonObject Marked(JsonObject described)
     {
-        described[Extension] = true;
+        described[ExtensionAttribute.Mark] = true;
         return described;
     }
 
@@ -108,7 +106,9 @@ internal static partial class OpenApi
         },
         "order_by" => Choice(operation.Orders),
         "status" => Choice(Enum.GetValues<DeviceStatus>().Select(ApiJson.Text)),
-        "delete_devices" or "allow_insecure" => new JsonObject { ["type"] = "boolean" },
+        "delete_devices" or "allow_insecure" or "is_connected" => new JsonObject { ["type"] = "boolean" },
+        "tags" => new JsonObject { ["type"] = "array", ["items"] = new JsonObject { ["type"] = "string" } },
+        "action" => Choice(Enum.GetValues<ExplainedAction>().Skip(1).Select(ApiJson.Text)),
         "start_date" => new JsonObject { ["type"] = "string", ["format"] = "date-time" },
         _ when name.EndsWith("_id", StringComparison.Ordinal) => new JsonObject { ["type"] = "string", ["format"] = "uuid" },
         _ => new JsonObject { ["type"] = "string" },

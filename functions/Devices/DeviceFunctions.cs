@@ -23,6 +23,7 @@ internal sealed class DeviceFunctions(
     {
         var (name, hubId) = (request.Query.Text("name"), request.Query.Id("hub_id"));
         var (allowInsecure, status) = (request.Query.Flag("allow_insecure"), request.Query.Choice<DeviceStatus>("status"));
+        var (tags, isConnected) = (request.Query.Texts("tags"), request.Query.Flag("is_connected"));
         var paging = request.Query.Paging(Orders);
         if (request.Checks.Problem is { } wrong)
         {
@@ -31,11 +32,14 @@ internal sealed class DeviceFunctions(
         var devices = new List<Device>();
         foreach (var hub in await registry.HubsOrOne(request, hubId))
         {
+            var connected = isConnected is null ? [] : await Connected(hub.Id, request.Cancel);
             await foreach (var device in registry.Store.DevicesOfHub(hub.Id, request.Cancel))
             {
                 if ((name is null || device.Name.Contains(name, StringComparison.Ordinal))
                     && (allowInsecure ?? device.AllowInsecure) == device.AllowInsecure
-                    && (status ?? device.Status) == device.Status)
+                    && (status ?? device.Status) == device.Status
+                    && tags.All(tag => device.Tags?.Contains(tag, StringComparer.Ordinal) ?? false)
+                    && (isConnected is not { } wanted || wanted == connected.Contains(device.Id)))
                 {
                     devices.Add(device);
                 }
@@ -66,6 +70,7 @@ internal sealed class DeviceFunctions(
             AllowInsecure = body.AllowInsecure ?? false,
             AllowMultipleConnections = body.AllowMultipleConnections ?? false,
             Filters = (body.MessageFilters ?? new FiltersRequest()).Over(MessageFilters.AllowAll, checks),
+            Tags = DeviceTags.Of(body.Tags, checks),
             CreatedAt = now,
             UpdatedAt = now,
         };
@@ -115,6 +120,19 @@ internal sealed class DeviceFunctions(
         return default(Nothing);
     }
 
+    private async Task<HashSet<Guid>> Connected(Guid hubId, CancellationToken cancel)
+    {
+        var connected = new HashSet<Guid>();
+        await foreach (var activity in registry.Store.ActivityOfHub(hubId, cancel))
+        {
+            if (activity.IsConnected)
+            {
+                connected.Add(activity.DeviceId);
+            }
+        }
+        return connected;
+    }
+
     private async Task<Outcome<Device>> Apply(ApiRequest request, HubDevice found, UpdateDeviceRequest body)
     {
         var (before, checks) = (found.Device.Value, new Checks(settings.Region));
@@ -125,6 +143,7 @@ internal sealed class DeviceFunctions(
             AllowInsecure = body.AllowInsecure ?? before.AllowInsecure,
             AllowMultipleConnections = body.AllowMultipleConnections ?? before.AllowMultipleConnections,
             Filters = body.MessageFilters?.Over(before.Filters, checks) ?? before.Filters,
+            Tags = body.Tags is null ? before.Tags : DeviceTags.Of(body.Tags, checks),
             UpdatedAt = registry.After(before.UpdatedAt),
         };
         if (checks.Problem is { } wrong)

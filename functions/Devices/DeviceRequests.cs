@@ -24,6 +24,10 @@ internal sealed record DeviceAnswer
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
     public required string Region { get; init; }
+
+    /// <summary>Left out when there are none, so that a device looks as it always did.</summary>
+    [Extension]
+    public IReadOnlyList<string>? Tags { get; init; }
 }
 
 internal sealed record DeviceList(IReadOnlyList<DeviceAnswer> Devices, int TotalCount);
@@ -42,6 +46,9 @@ internal sealed record CreateDeviceRequest
     public bool? AllowMultipleConnections { get; init; }
     public FiltersRequest? MessageFilters { get; init; }
     public string? Description { get; init; }
+
+    [Extension]
+    public IReadOnlyList<string?>? Tags { get; init; }
 }
 
 internal sealed record UpdateDeviceRequest
@@ -51,6 +58,9 @@ internal sealed record UpdateDeviceRequest
     public bool? AllowMultipleConnections { get; init; }
     public FiltersRequest? MessageFilters { get; init; }
     public string? HubId { get; init; }
+
+    [Extension]
+    public IReadOnlyList<string?>? Tags { get; init; }
 }
 
 internal sealed record SetCertificateRequest

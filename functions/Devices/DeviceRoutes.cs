@@ -12,13 +12,15 @@ internal static class DeviceRoutes
         services.AddSingleton<DeviceIssuer>();
         services.AddSingleton<DeviceFunctions>();
         services.AddSingleton<DeviceCertificates>();
+        services.AddSingleton<DeviceRights>();
     }
 
     public static void MapDevices(this ApiRoutes api)
     {
         const ApiRole Operator = ApiRole.Operator;
         api.Get("/devices", (DeviceFunctions devices, ApiRequest request) => devices.List(request))
-            .Lists(DeviceFunctions.Orders.Names, "name", "hub_id", "allow_insecure", "status");
+            .Lists(DeviceFunctions.Orders.Names, "name", "hub_id", "allow_insecure", "status")
+            .AsksMore("tags", "is_connected");
         api.Post("/devices", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Create(request))
             .Takes<CreateDeviceRequest>();
         api.Get("/devices/{device_id}", (DeviceFunctions devices, ApiRequest request) => devices.Get(request));
@@ -26,6 +28,9 @@ internal static class DeviceRoutes
             .Takes<UpdateDeviceRequest>();
         api.Post("/devices/{device_id}/enable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Enable(request));
         api.Post("/devices/{device_id}/disable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Disable(request));
+        api.Get("/devices/{device_id}/explain", (DeviceRights rights, ApiRequest request) => rights.Explain(request))
+            .AsksMore("action", "topic")
+            .Extends();
         api.Delete("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Delete(request));
         api.Post(
             "/devices/{device_id}/renew-certificate", Operator, (DeviceCertificates devices, ApiRequest request) => devices.Renew(request));
