@@ -24,6 +24,7 @@ internal static class ManagementApi
             provider.GetRequiredService<IRegistry>(),
             provider.GetRequiredService<BrokerClient>(),
             provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IdempotentCreates>();
         services.AddSingleton<FailedLogins>();
         services.AddKeys();
         services.AddHubs();

@@ -47,6 +47,15 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
         return this;
     }
 
+    /// <summary>May be repeated under an Idempotency-Key.</summary>
+    public bool IsRepeatable { get; private set; }
+
+    public ApiOperation Repeats()
+    {
+        IsRepeatable = true;
+        return this;
+    }
+
     public ApiOperation Extends()
     {
         IsExtension = true;

@@ -59,6 +59,10 @@ internal static partial class OpenApi
         {
             parameters.Add(Marked(Parameter(operation, name, "query")));
         }
+        if (operation.IsRepeatable)
+        {
+            parameters.Add(Marked(Parameter(operation, IdempotentCreates.Header, "header")));
+        }
         var described = new JsonObject
         {
             ["operationId"] = OperationId(operation),

@@ -8,7 +8,8 @@ namespace IotHub.Functions.Devices;
 
 /// <summary>Create, read, change, enable, disable and delete devices.</summary>
 internal sealed class DeviceFunctions(
-    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, IdempotentCreates creates, Belongings belongings, BrokerClient broker,
+    FunctionsSettings settings)
 {
     public static readonly SortOrders<Device> Orders = new(
         device => device.Id,
@@ -60,6 +61,23 @@ internal sealed class DeviceFunctions(
         {
             return problem;
         }
+        return await creates.Create(
+            request,
+            () => Prepare(request, body),
+            device => registry.Write(
+                request,
+                () => registry.Store.CreateDevice(device, request.Cancel),
+                device.HubId,
+                ChangedKind.Device,
+                device.Id,
+                default(Nothing)),
+            draft => new DeviceWithKeyAnswer(
+                answers.Of(draft.Resource, DeviceActivity.Never(draft.Resource.HubId, draft.Resource.Id)),
+                new IssuedAnswer(draft.Resource.CertificatePem, draft.Secret)));
+    }
+
+    private async Task<Outcome<Draft<Device>>> Prepare(ApiRequest request, CreateDeviceRequest body)
+    {
         var (now, checks) = (registry.Now, request.Checks);
         var device = new Device
         {
@@ -78,7 +96,7 @@ internal sealed class DeviceFunctions(
         {
             return wrong;
         }
-        if (!(await registry.HubToJoin(request, device.HubId)).Get(out var hub, out problem))
+        if (!(await registry.HubToJoin(request, device.HubId)).Get(out var hub, out var problem))
         {
             return problem;
         }
@@ -86,12 +104,8 @@ internal sealed class DeviceFunctions(
         {
             return refused;
         }
-        var (certified, key) = issuer.Issue(device, hub);
-        var created = await registry.Write(
-            request, () => registry.Store.CreateDevice(certified, request.Cancel), hub.Id, ChangedKind.Device, device.Id, certified);
-        return created.Get(out var stored, out problem)
-            ? new DeviceWithKeyAnswer(answers.Of(stored, DeviceActivity.Never(hub.Id, stored.Id)), key)
-            : problem;
+        var (certified, given) = issuer.Issue(device, hub);
+        return new Draft<Device>(certified, given.Key);
     }
 
     public async Task<Outcome<DeviceAnswer>> Update(ApiRequest request)

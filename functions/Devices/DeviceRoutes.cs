@@ -22,7 +22,8 @@ internal static class DeviceRoutes
             .Lists(DeviceFunctions.Orders.Names, "name", "hub_id", "allow_insecure", "status")
             .AsksMore("tags", "is_connected");
         api.Post("/devices", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Create(request))
-            .Takes<CreateDeviceRequest>();
+            .Takes<CreateDeviceRequest>()
+            .Repeats();
         api.Get("/devices/{device_id}", (DeviceFunctions devices, ApiRequest request) => devices.Get(request));
         api.Patch("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Update(request))
             .Takes<UpdateDeviceRequest>();

@@ -61,6 +61,7 @@ public sealed class EveryOperationTests : IAsyncLifetime
         _ids["device_id"] = _ids["twin_id"] = (string)device.Json["device"]!["id"]!;
         await Call("GET devices");
         await Call("GET devices/{device_id}");
+        await Call("GET devices/{device_id}/explain", query: "?action=publish&topic=a");
         await Call("PATCH devices/{device_id}", """{"description":"new"}""");
         await Call("POST devices/{device_id}/disable");
         await Call("POST devices/{device_id}/enable");
@@ -128,11 +129,11 @@ public sealed class EveryOperationTests : IAsyncLifetime
         await Call("DELETE hubs/{hub_id}");
     }
 
-    private async Task<ApiAnswer> Call(string name, string? body = null)
+    private async Task<ApiAnswer> Call(string name, string? body = null, string query = "")
     {
         var operation = _described.Operations.Single(operation => operation.Name == name);
         _called.Add(name);
-        var answer = await _api.Send(new HttpMethod(operation.Method), Fill(operation.Path), body is null ? null : Fill(body));
+        var answer = await _api.Send(new HttpMethod(operation.Method), Fill(operation.Path) + query, body is null ? null : Fill(body));
         _described.AssertAnswers(operation, answer);
         return answer;
     }
