@@ -1,6 +1,6 @@
 using IotHub.Broker.Bridge;
-using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Protocol;
+using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
 using IotHub.Broker.Topics;
 using IotHub.Core.Messages;

@@ -67,12 +67,20 @@ internal sealed class ApiRequest
         }
         catch (JsonException e)
         {
-            var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
-            return new Problem.InvalidArguments(
-                path, "format", path == "body"
-                    ? "must be a JSON object, at most 64 levels deep, that has no member twice"
-                    : "has the wrong type or an unknown value, or stands there twice");
+            return ProblemOf(e);
         }
+    }
+
+    /// <summary>Names what in a body is wrong.</summary>
+    public static Problem.InvalidArguments ProblemOf(JsonException e)
+    {
+        var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
+        return new Problem.InvalidArguments(
+            path,
+            "format",
+            path == "body"
+                ? "must be a JSON object, at most 64 levels deep, that has no member twice"
+                : "has the wrong type or an unknown value, or stands there twice");
     }
 
     private static bool IsBlank(ReadOnlySpan<byte> body) => body.TrimStart(" \t\r\n"u8).IsEmpty;

@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using IotHub.Core;
 using IotHub.Core.Domain;
-using IotHub.Functions.Devices;
 
 namespace IotHub.Functions.Api;
 
@@ -29,7 +28,8 @@ internal static partial class OpenApi
             {
                 ["title"] = "IoT hub management API",
                 ["version"] = "v1",
-                ["description"] = $"Operations, parameters and members marked {ExtensionAttribute.Mark} are not those of Scaleway's IoT Hub API.",
+                ["description"] =
+                    $"Operations, parameters and members marked {ExtensionAttribute.Mark} are not those of Scaleway's IoT Hub API.",
             },
             ["security"] = new JsonArray(new JsonObject { ["secretKey"] = new JsonArray() }),
             ["paths"] = paths,
@@ -73,6 +73,7 @@ internal static partial class OpenApi
             {
                 [operation.Answer == typeof(Nothing) ? "204" : "200"] = operation.Answer == typeof(Nothing)
                     ? new JsonObject { ["description"] = "Done." }
+                    : operation.TextAnswer.Count > 0 ? Text("Written while it is made.", operation.TextAnswer)
                     : Content("Done.", Reference(operation.Answer, schemas)),
                 ["default"] = Content("What is wrong, by its type.", ReferenceTo("Problem")),
             },
@@ -80,6 +81,10 @@ internal static partial class OpenApi
         if (operation.Body is { } body)
         {
             described["requestBody"] = Content("Null and absent mean the same.", Reference(body, schemas));
+        }
+        if (operation.TextBody.Count > 0)
+        {
+            described["requestBody"] = Text("One thing a line.", operation.TextBody);
         }
         return operation.IsExtension ? Marked(described) : described;
     }
@@ -100,6 +105,7 @@ internal static partial class OpenApi
 
     private static JsonObject Schema(ApiOperation operation, string name) => name switch
     {
+        _ when operation.Choices.TryGetValue(name, out var values) => Choice(values),
         "page" => new JsonObject { ["type"] = "integer", ["minimum"] = 1, ["default"] = 1 },
         "page_size" => new JsonObject
         {
@@ -110,9 +116,8 @@ internal static partial class OpenApi
         },
         "order_by" => Choice(operation.Orders),
         "status" => Choice(Enum.GetValues<DeviceStatus>().Select(ApiJson.Text)),
-        "delete_devices" or "allow_insecure" or "is_connected" => new JsonObject { ["type"] = "boolean" },
+        "delete_devices" or "allow_insecure" or "is_connected" or "certificates" => new JsonObject { ["type"] = "boolean" },
         "tags" => new JsonObject { ["type"] = "array", ["items"] = new JsonObject { ["type"] = "string" } },
-        "action" => Choice(Enum.GetValues<ExplainedAction>().Skip(1).Select(ApiJson.Text)),
         "start_date" => new JsonObject { ["type"] = "string", ["format"] = "date-time" },
         _ when name.EndsWith("_id", StringComparison.Ordinal) => new JsonObject { ["type"] = "string", ["format"] = "uuid" },
         _ => new JsonObject { ["type"] = "string" },
@@ -154,6 +159,14 @@ internal static partial class OpenApi
     {
         ["description"] = description,
         ["content"] = new JsonObject { ["application/json"] = new JsonObject { ["schema"] = schema } },
+    };
+
+    private static JsonObject Text(string description, IReadOnlyList<string> contentTypes) => new()
+    {
+        ["description"] = description,
+        ["content"] = new JsonObject(contentTypes.Select(type => KeyValuePair.Create(
+            type,
+            (JsonNode?)new JsonObject { ["schema"] = new JsonObject { ["type"] = type == "application/json" ? "object" : "string" } }))),
     };
 
     private static JsonObject Reference(Type type, JsonObject schemas)

@@ -76,22 +76,25 @@ internal sealed class DeviceFunctions(
                 new IssuedAnswer(draft.Resource.CertificatePem, draft.Secret)));
     }
 
+    /// <summary>The device that a request describes, without its certificate.</summary>
+    public static Device Of(CreateDeviceRequest body, Guid hubId, Checks checks, DateTimeOffset now) => new()
+    {
+        Id = Guid.NewGuid(),
+        HubId = hubId,
+        Name = checks.Name(body.Name),
+        Description = checks.Bounded("description", body.Description ?? "", Checks.MaximumDescriptionLength),
+        AllowInsecure = body.AllowInsecure ?? false,
+        AllowMultipleConnections = body.AllowMultipleConnections ?? false,
+        Filters = (body.MessageFilters ?? new FiltersRequest()).Over(MessageFilters.AllowAll, checks),
+        Tags = DeviceTags.Of(body.Tags, checks),
+        CreatedAt = now,
+        UpdatedAt = now,
+    };
+
     private async Task<Outcome<Draft<Device>>> Prepare(ApiRequest request, CreateDeviceRequest body)
     {
-        var (now, checks) = (registry.Now, request.Checks);
-        var device = new Device
-        {
-            Id = Guid.NewGuid(),
-            HubId = checks.Id("hub_id", body.HubId),
-            Name = checks.Name(body.Name),
-            Description = checks.Bounded("description", body.Description ?? "", Checks.MaximumDescriptionLength),
-            AllowInsecure = body.AllowInsecure ?? false,
-            AllowMultipleConnections = body.AllowMultipleConnections ?? false,
-            Filters = (body.MessageFilters ?? new FiltersRequest()).Over(MessageFilters.AllowAll, checks),
-            Tags = DeviceTags.Of(body.Tags, checks),
-            CreatedAt = now,
-            UpdatedAt = now,
-        };
+        var checks = request.Checks;
+        var device = Of(body, checks.Id("hub_id", body.HubId), checks, registry.Now);
         if (checks.Problem is { } wrong)
         {
             return wrong;
@@ -194,7 +197,7 @@ internal sealed class DeviceFunctions(
             ? await answers.Of(device, request.Cancel)
             : problem;
 
-    private static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) =>
+    public static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) =>
         device.AllowMultipleConnections && hub.Plan == ProductPlan.PlanShared
         ? new Problem.InvalidArguments("allow_multiple_connections", "constraint", "is not available on plan_shared")
         : null;

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Functions.Api;
@@ -37,6 +38,13 @@ internal sealed record IssuedAnswer(string Crt, string Key);
 internal sealed record DeviceWithKeyAnswer(DeviceAnswer Device, IssuedAnswer Certificate);
 
 internal sealed record DeviceCertificateAnswer(string CertificatePem, DeviceAnswer Device);
+
+/// <summary>What became of one line of an import.</summary>
+/// <param name="Status"><c>created</c> or <c>refused</c>.</param>
+internal sealed record ImportReport(int Line, string? Name, string Status, Guid? DeviceId, IssuedAnswer? Certificate, JsonObject? Problem);
+
+/// <summary>The last line of an import's report.</summary>
+internal sealed record ImportSummary(int Lines, int Created, int Refused);
 
 internal sealed record CreateDeviceRequest
 {

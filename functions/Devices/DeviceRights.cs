@@ -15,7 +15,12 @@ internal enum DecidingRuleKind { HubStatus, DeviceStatus, Twin, MessageFilters }
 /// <param name="Entry">The listed filter that decides, as it is stored; absent when none of the rule applies.</param>
 /// <param name="EntryFilledIn">The same with its templates filled in, where it has any.</param>
 internal sealed record DecidingRule(
-    DecidingRuleKind Kind, string Help, string? Rule = null, MessageFilterPolicy? Policy = null, string? Entry = null, string? EntryFilledIn = null);
+    DecidingRuleKind Kind,
+    string Help,
+    string? Rule = null,
+    MessageFilterPolicy? Policy = null,
+    string? Entry = null,
+    string? EntryFilledIn = null);
 
 internal sealed record ExplainAnswer(bool Allowed, ExplainedAction Action, string Topic, DecidingRule DecidedBy);
 
@@ -74,7 +79,8 @@ internal sealed class DeviceRights(ApiRegistry registry)
         var filters = FilterTemplates.Fill(device.Filters, hub, device);
         return action == ExplainedAction.Publish
             ? Explained("publish", device.Filters.Publish, FilterRules.AllowsTopic(filters.Publish, topic), TopicFilter.Matches)
-            : Explained("subscribe", device.Filters.Subscribe, FilterRules.AllowsSubscription(filters.Subscribe, topic), TopicFilter.Contains);
+            : Explained(
+                "subscribe", device.Filters.Subscribe, FilterRules.AllowsSubscription(filters.Subscribe, topic), TopicFilter.Contains);
 
         (bool, DecidingRule) Explained(string name, MessageFilterRule rule, bool allowed, Func<string, string, bool> applies) =>
             (allowed, ByFilter(name, rule, allowed, entry => FilledIn(entry) is { } filled && applies(filled, topic), FilledIn));
@@ -86,7 +92,8 @@ internal sealed class DeviceRights(ApiRegistry registry)
     {
         if (action == ExplainedAction.Subscribe)
         {
-            return (true, new DecidingRule(DecidingRuleKind.Twin, "answers to the device's own requests come there; message filters do not count"));
+            return (true, new DecidingRule(
+                DecidingRuleKind.Twin, "answers to the device's own requests come there; message filters do not count"));
         }
         return TwinTopic.Parse(topic) is { } request && request.IsOf(device.Id)
             ? (true, new DecidingRule(DecidingRuleKind.Twin, "a request to the device's own twin; message filters do not count"))
@@ -101,7 +108,12 @@ internal sealed class DeviceRights(ApiRegistry registry)
         {
             var filled = filledIn(entry) is { } text && text != entry ? text : null;
             return new DecidingRule(
-                DecidingRuleKind.MessageFilters, $"the topic is listed, and the rule {ApiJson.Text(policy)}s what is listed", name, policy, entry, filled);
+                DecidingRuleKind.MessageFilters,
+                $"the topic is listed, and the rule {ApiJson.Text(policy)}s what is listed",
+                name,
+                policy,
+                entry,
+                filled);
         }
         return policy == MessageFilterPolicy.Reject && !allowed
             ? new DecidingRule(
@@ -116,5 +128,7 @@ internal sealed class DeviceRights(ApiRegistry registry)
 
     /// <summary>Rights are those to the filter behind <c>$share/name/</c>.</summary>
     private static string Unshared(string filter) =>
-        filter.StartsWith(Share, StringComparison.Ordinal) && filter.IndexOf('/', Share.Length) is > 0 and var end ? filter[(end + 1)..] : filter;
+        filter.StartsWith(Share, StringComparison.Ordinal) && filter.IndexOf('/', Share.Length) is > 0 and var end
+            ? filter[(end + 1)..]
+            : filter;
 }

@@ -13,6 +13,7 @@ internal static class DeviceRoutes
         services.AddSingleton<DeviceFunctions>();
         services.AddSingleton<DeviceCertificates>();
         services.AddSingleton<DeviceRights>();
+        services.AddSingleton<DeviceBulk>();
     }
 
     public static void MapDevices(this ApiRoutes api)
@@ -30,7 +31,18 @@ internal static class DeviceRoutes
         api.Post("/devices/{device_id}/enable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Enable(request));
         api.Post("/devices/{device_id}/disable", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Disable(request));
         api.Get("/devices/{device_id}/explain", (DeviceRights rights, ApiRequest request) => rights.Explain(request))
-            .AsksMore("action", "topic")
+            .Chooses<ExplainedAction>("action")
+            .AsksMore("topic")
+            .Extends();
+        api.Post("/hubs/{hub_id}/import-devices", Operator, (DeviceBulk bulk, ApiRequest request) => bulk.Import(request))
+            .Reads(DeviceBulk.JsonLines, DeviceBulk.Csv)
+            .Chooses<BulkFormat>("format")
+            .AsksMore("certificates")
+            .Streams(DeviceBulk.JsonLines)
+            .Extends();
+        api.Get("/hubs/{hub_id}/export-devices", (DeviceBulk bulk, ApiRequest request) => bulk.Export(request))
+            .Chooses<BulkFormat>("format")
+            .Streams(DeviceBulk.JsonLines, DeviceBulk.Csv)
             .Extends();
         api.Delete("/devices/{device_id}", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Delete(request));
         api.Post(

@@ -128,7 +128,7 @@ internal sealed class NetworkFunctions(
         return default(Nothing);
     }
 
-    private NetworkAnswer Show(Network network) => new(
+    public NetworkAnswer Show(Network network) => new(
         network.Id,
         network.Name,
         network.Type,

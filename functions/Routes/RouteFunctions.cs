@@ -160,7 +160,7 @@ internal sealed class RouteFunctions(
         route.Id, route.Name, route.HubId, route.Topic, route.Type, route.CreatedAt, route.UpdatedAt, settings.Region);
 
     /// <param name="password">Shown only to the one who just sent it.</param>
-    private RouteAnswer Show(Route route, string password) => new()
+    public RouteAnswer Show(Route route, string password) => new()
     {
         Id = route.Id,
         Name = route.Name,

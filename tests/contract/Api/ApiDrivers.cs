@@ -89,3 +89,13 @@ public sealed class TableDeviceSearchTests : DeviceSearchContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryDeviceBulkTests : DeviceBulkContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableDeviceBulkTests : DeviceBulkContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -72,7 +72,8 @@ public abstract class DeviceSearchContract : IAsyncLifetime
         var listed = await Explain(device, "publish", "MyHub/d/t");
         Assert.Equal(
             (true, "message_filters", "publish", "accept", "{{ hub.name }}/{{ device.name }}/#", "MyHub/d/#"),
-            ((bool)listed["allowed"]!, By(listed, "kind"), By(listed, "rule"), By(listed, "policy"), By(listed, "entry"), By(listed, "entry_filled_in")));
+            ((bool)listed["allowed"]!, By(listed, "kind"), By(listed, "rule"), By(listed, "policy"), By(listed, "entry"),
+                By(listed, "entry_filled_in")));
         var unlisted = await Explain(device, "publish", "MyHub/other/t");
         Assert.Equal((false, "accept", null), ((bool)unlisted["allowed"]!, By(unlisted, "policy"), By(unlisted, "entry")));
 

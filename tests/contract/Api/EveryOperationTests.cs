@@ -60,6 +60,9 @@ public sealed class EveryOperationTests : IAsyncLifetime
             """);
         _ids["device_id"] = _ids["twin_id"] = (string)device.Json["device"]!["id"]!;
         await Call("GET devices");
+        await Call("POST hubs/{hub_id}/import-devices", """{"name":"imported"}""");
+        await Call("GET hubs/{hub_id}/export-devices");
+        await Call("GET hubs/{hub_id}/export");
         await Call("GET devices/{device_id}");
         await Call("GET devices/{device_id}/explain", query: "?action=publish&topic=a");
         await Call("PATCH devices/{device_id}", """{"description":"new"}""");
@@ -126,7 +129,7 @@ public sealed class EveryOperationTests : IAsyncLifetime
         await Call("DELETE networks/{network_id}");
         await Call("DELETE routes/{route_id}");
         await Call("DELETE api-keys/{access_key}");
-        await Call("DELETE hubs/{hub_id}");
+        await Call("DELETE hubs/{hub_id}", query: "?delete_devices=true");
     }
 
     private async Task<ApiAnswer> Call(string name, string? body = null, string query = "")
