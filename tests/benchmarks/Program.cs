@@ -1,6 +1,7 @@
 using IotHub.Benchmarks;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
+using IotHub.Benchmarks.Kill;
 using IotHub.Benchmarks.Load;
 using IotHub.Benchmarks.Soak;
 
@@ -12,6 +13,7 @@ return args.FirstOrDefault() switch
     "log" => LogCommand.Run(args[1..]),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
+    "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     _ => Usage(),
 };
@@ -29,6 +31,8 @@ static int Usage()
         {CompareCommand.Usage}
 
         {SoakCommand.Usage}
+
+        {KillCommand.Usage}
         """);
     return 2;
 }
