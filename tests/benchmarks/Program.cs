@@ -12,6 +12,7 @@ return args.FirstOrDefault() switch
     "log" => LogCommand.Run(args[1..]),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
+    "durable" => await DurableCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     _ => Usage(),
 };
@@ -27,6 +28,8 @@ static int Usage()
         {LoadOptions.Usage}
 
         {CompareCommand.Usage}
+
+        {DurableCommand.Usage}
 
         {SoakCommand.Usage}
         """);

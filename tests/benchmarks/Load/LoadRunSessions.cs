@@ -21,6 +21,13 @@ internal sealed partial class LoadRun
     public static string? Subscribe(LoadOptions options) => OnlySubscribers(
         options, (run, i) => run.AddSubscriber(i, run.SubscriberFilter(i), cleanStart: false), run => run.ConnectAll());
 
+    /// <summary>Publishes to sessions that were made before, and leaves it all there.</summary>
+    public static LoadResult Publish(LoadOptions options)
+    {
+        using var run = new LoadRun(options);
+        return run.Flow();
+    }
+
     /// <summary>Comes back to the sessions and takes what waits there, until it is so many, or nothing comes any more.</summary>
     public static Fetched Fetch(LoadOptions options, long expected)
     {
