@@ -9,13 +9,10 @@ namespace IotHub.Benchmarks.Durability;
 /// <summary>Starts the brokers that are compared, each with a folder of its own on the disk that is measured.</summary>
 internal sealed class DurableBrokers(TempFolder files, string parent, bool withMosquitto) : IDisposable
 {
-    private readonly List<double> _flushes = [];
+    private const double FlushSeconds = 0.2;
     private readonly List<string> _folders = [];
 
     public bool HasMosquitto { get; } = withMosquitto && BrokerUnderLoad.MosquittoProgram is not null;
-
-    /// <summary>p50 of one write and its flush in the same run, in µs: T of the design's targets.</summary>
-    public double FlushP50 => Median(_flushes);
 
     public static double Median(IEnumerable<double> figures)
     {
@@ -45,8 +42,8 @@ internal sealed class DurableBrokers(TempFolder files, string parent, bool withM
 
     public void Dispose() => _folders.ForEach(folder => Directory.Delete(folder, recursive: true));
 
-    public void MeasureFlush() =>
-        _flushes.Add(DiskFlush.Measure(Path.Combine(parent, $"durable-{Environment.ProcessId}-flush"), 0.5).DataP50);
+    /// <summary>What the disk takes at this moment for one write and its flush.</summary>
+    public DiskFlush Flush() => DiskFlush.Measure(Path.Combine(parent, $"durable-{Environment.ProcessId}-flush"), FlushSeconds);
 
     public StoreUnderLoad Ours() => StoreUnderLoad.Ours(NewFolder());
 

@@ -15,8 +15,8 @@ internal static class DurableKept
         Console.WriteLine("""
             10 publishers fill 10 sessions; SIGKILL right behind the last PUBACK, a start, and the subscribers come back.
 
-            | broker | acknowledged | sessions found | messages found | doubled | reordered | what was on disk |
-            |---|---|---|---|---|---|---|
+            | broker | acknowledged | a second | sessions found | messages found | doubled | reordered | what was on disk |
+            |---|---|---|---|---|---|---|---|
             """);
         List<Func<StoreUnderLoad>> stores = [brokers.Ours];
         if (brokers.HasMosquitto)
@@ -27,24 +27,28 @@ internal static class DurableKept
         foreach (var make in stores)
         {
             var (acked, sessions, found, doubled, reordered, name) = (0L, 0, 0L, 0L, 0L, "");
+            var rates = new List<double>();
             for (var round = 0; round < rounds; round++)
             {
                 var store = make();
                 name = store.Name;
                 var (published, fetched) = await Once(brokers, store);
-                (acked, sessions, found) = (acked + published, sessions + fetched.Sessions, found + fetched.Received - fetched.Doubled);
+                rates.Add(published.AckedPerSecond);
+                (acked, sessions, found) = (acked + published.Acked, sessions + fetched.Sessions, found + fetched.Received - fetched.Doubled);
                 (doubled, reordered) = (doubled + fetched.Doubled, reordered + fetched.Reordered);
             }
             isSound &= name != StoreUnderLoad.OursName || (found == acked && doubled + reordered == 0 && sessions == rounds * Options.Subscribers);
-            Console.WriteLine($"| {name} | {acked:N0} | {sessions} of {rounds * Options.Subscribers} | {found:N0} | {doubled} | {reordered} | {OnDisk(name)} |");
+            Console.WriteLine(
+                $"| {name} | {acked:N0} | {DurableBrokers.Number(DurableBrokers.Median(rates))} | {sessions} of {rounds * Options.Subscribers} | "
+                + $"{found:N0} | {doubled} | {reordered} | {OnDisk(name)} |");
         }
         return isSound;
     }
 
-    private static async Task<(long Acked, Fetched Fetched)> Once(DurableBrokers brokers, StoreUnderLoad store)
+    private static async Task<(LoadResult Published, Fetched Fetched)> Once(DurableBrokers brokers, StoreUnderLoad store)
     {
         var options = Options with { Nonce = (uint)Random.Shared.Next() };
-        long acked;
+        LoadResult published;
         await using (var broker = await brokers.Start(store))
         {
             var there = DurableBrokers.For(broker, options);
@@ -52,10 +56,10 @@ internal static class DurableKept
             {
                 throw new InvalidOperationException($"{broker.Name}: {problem}");
             }
-            acked = LoadRun.Publish(there).Acked;
+            published = LoadRun.Publish(there);
         }
         await using var again = await brokers.Start(store);
-        return (acked, LoadRun.Fetch(DurableBrokers.For(again, options), acked));
+        return (published, LoadRun.Fetch(DurableBrokers.For(again, options), published.Acked));
     }
 
     private static string OnDisk(string broker) => broker switch

@@ -46,6 +46,7 @@ internal static class DurableQueue
         var options = Options with { Nonce = (uint)Random.Shared.Next(), Messages = messages };
         var folder = store.Arguments[1];
         var filled = await Fill(brokers, store, options, afterwards: null);
+        var onDisk = DiskBytes(folder);
         using var group = MemoryGroup.Make(LargeMemory);
         var limited = store with { MemoryGroup = group?.Folder };
         var start = Stopwatch.GetTimestamp();
@@ -62,7 +63,7 @@ internal static class DurableQueue
             | what | ours |
             |---|---|
             | filled at | {Number(filled.PerSecond)}/s |
-            | on disk | {Number(DiskBytes(folder) / 1048576.0)} MB |
+            | on disk | {Number(onDisk / 1048576.0)} MB |
             | ready after the start | {ready:0.00} s |
             | first delivery after the clients came | {fetched.FirstSeconds:0.000} s |
             | resident when ready; peak at the start | {Number(atStart.RssKb / 1024.0)}; {Number(atStart.PeakRssKb / 1024.0)} MB |
@@ -93,18 +94,18 @@ internal static class DurableQueue
         var figures = ProcessFigures.Of(again.Pid);
         var fetched = LoadRun.Fetch(For(again, options), messages);
         var perMessage = heap / (double)messages;
-        var verdict = perMessage <= AimsBytes ? "aim reached" : perMessage <= MustBytes ? "reached" : "**missed**";
+        var recovery = (ready - empty) * 1e6 / messages;
         List<(string, string)> rows =
         [
             ("filled at, µs CPU each", $"{Number(filled.PerSecond)}/s, {Number(filled.Cpu)}"),
             ("resident bytes more per message when filled", $"{Number(filled.ResidentBytes / (double)messages)} B"),
-            ("living objects per message (must 32, aims 12)", isOurs ? $"{Number(perMessage)} B, {verdict}" : "–"),
+            ("living objects per message (must 32, aims 12)", isOurs ? $"{Number(perMessage)} B, {Verdict(perMessage, MustBytes, AimsBytes)}" : "–"),
             ("bytes on disk per message", $"{Number(onDisk / (double)messages)} B"),
             ("saving when asked to", isOurs ? "– (it is saved)" : $"{Number(saving)} s"),
             ("ready after the start, empty", $"{empty:0.00} s"),
             ("ready after the start, full", $"{ready:0.00} s"),
-            ("of it reading the log", isOurs ? $"{reading:0.00} s, {Number(messages / reading)} messages/s (must 1 million, aims 5)" : "–"),
-            ("recovery per million messages", $"{(ready - empty) * 1e6 / messages:0.00} s"),
+            ("recovery of a million messages (must 1 s, aims 0.2 s)", $"{recovery:0.00} s{(isOurs ? $", {Verdict(recovery, 1, 0.2)}" : "")}"),
+            ("reading the log in a process that is there", isOurs ? $"{reading:0.00} s" : "–"),
             ("first delivery after the clients came", $"{fetched.FirstSeconds:0.000} s"),
             ("resident when ready", $"{Number(figures.RssKb / 1024.0)} MB"),
             ("fetched at, µs CPU each", $"{Number(fetched.PerSecond)}/s, {Number(fetched.CpuSeconds * 1e6 / Math.Max(1, fetched.Received))}"),
@@ -133,6 +134,9 @@ internal static class DurableQueue
         afterwards?.Invoke(broker);
         return (result.AckedPerSecond, result.CpuPerMillionAcked, (after.RssKb - before.RssKb) * 1024, result.Acked);
     }
+
+    private static string Verdict(double figure, double must, double aims) =>
+        figure <= aims ? "aim reached" : figure <= must ? "reached" : "**missed**";
 
     private static async Task<double> TimeToStart(DurableBrokers brokers, StoreUnderLoad store)
     {
