@@ -1,6 +1,7 @@
 using IotHub.Benchmarks;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
+using IotHub.Benchmarks.Kill;
 using IotHub.Benchmarks.Load;
 using IotHub.Benchmarks.Soak;
 
@@ -13,6 +14,7 @@ return args.FirstOrDefault() switch
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "durable" => await DurableCommand.Run(args[1..]),
+    "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     _ => Usage(),
 };
@@ -32,6 +34,8 @@ static int Usage()
         {DurableCommand.Usage}
 
         {SoakCommand.Usage}
+
+        {KillCommand.Usage}
         """);
     return 2;
 }
