@@ -14,6 +14,7 @@ return args.FirstOrDefault() switch
     "faults" => await FaultsCommand.Run(),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
+    "durable" => await DurableCommand.Run(args[1..]),
     "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     _ => Usage(),
@@ -32,6 +33,8 @@ static int Usage()
         {LoadOptions.Usage}
 
         {CompareCommand.Usage}
+
+        {DurableCommand.Usage}
 
         {SoakCommand.Usage}
 

@@ -29,9 +29,9 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
     /// <summary>Our broker, stand-alone, as the Release build of this checkout left it.</summary>
     /// <param name="core">The processor that it has to stay on, or null.</param>
     /// <param name="transport">Another transport for plain TCP than the broker would choose.</param>
-    /// <param name="data">Folder of a store, or null for a broker that keeps nothing.</param>
+    /// <param name="store">Where it keeps what it acknowledges; null: in memory.</param>
     public static async Task<BrokerUnderLoad> StartOurs(
-        TempFolder files, string? core = null, string? transport = null, string? data = null)
+        TempFolder files, string? core = null, string? transport = null, StoreUnderLoad? store = null)
     {
         var program = RepositoryRoot.Combine("broker-container", "bin", "Release", "net10.0", "IotHub.Broker");
         if (!File.Exists(program))
@@ -45,19 +45,18 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
         {
             arguments.AddRange(["--transport", transport]);
         }
-        if (data is not null)
-        {
-            arguments.AddRange(["--data", data]);
-        }
-        var process = Start(core, program, arguments);
+        arguments.AddRange(store?.Arguments ?? []);
+        var process = Start(core, program, arguments, store);
         await Until(process, () => process.StandardOutput.Contains("ready {", StringComparison.Ordinal));
         var line = process.StandardOutput.Split('\n').First(text => text.StartsWith("ready {", StringComparison.Ordinal));
         using var ports = JsonDocument.Parse(line["ready ".Length..]);
         return new BrokerUnderLoad(
-            transport is null ? "ours" : $"ours, {transport}", process, ports.RootElement.GetProperty("port").GetInt32(), ports.RootElement.GetProperty("tls_port").GetInt32());
+            store?.Name ?? (transport is null ? "ours" : $"ours, {transport}"), process,
+            ports.RootElement.GetProperty("port").GetInt32(), ports.RootElement.GetProperty("tls_port").GetInt32());
     }
 
-    public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files, string? core)
+    /// <param name="store">Its folder and settings for persistence; null: in memory.</param>
+    public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files, string? core, StoreUnderLoad? store = null)
     {
         var (certificate, key) = Certificate(files);
         var ports = FreePorts.Take(2);
@@ -73,19 +72,29 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
             listener {ports[1]} 127.0.0.1
             certfile {certificate}
             keyfile {key}
+            {string.Join('\n', store?.Arguments ?? [])}
 
             """);
-        var process = Start(core, MosquittoProgram!, ["-c", configuration]);
+        var process = Start(core, MosquittoProgram!, ["-c", configuration], store);
         await Until(process, () => FreePorts.Answers(ports[1]).Result);
-        return new BrokerUnderLoad("Mosquitto", process, ports[0], ports[1]);
+        return new BrokerUnderLoad(store?.Name ?? "Mosquitto", process, ports[0], ports[1]);
     }
 
+    /// <summary>Ends it with SIGKILL: it finds no time to save anything.</summary>
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
-    // taskset becomes the program: the process id stays.
-    private static ChildProcess Start(string? core, string program, IEnumerable<string> arguments) => core is null
-        ? ChildProcess.Start(program, arguments)
-        : ChildProcess.Start("taskset", ["-c", core, program, .. arguments]);
+    public void Signal(string signal) => _process.Signal(signal);
+
+    // taskset and the shell become the program: the process id stays.
+    private static ChildProcess Start(string? core, string program, IEnumerable<string> arguments, StoreUnderLoad? store = null)
+    {
+        List<string> command = core is null ? [program, .. arguments] : ["taskset", "-c", core, program, .. arguments];
+        if (store?.MemoryGroup is { } group)
+        {
+            command = ["/bin/sh", "-c", "echo $$ > \"$0\" && exec \"$@\"", Path.Combine(group, "cgroup.procs"), .. command];
+        }
+        return ChildProcess.Start(command[0], command[1..]);
+    }
 
     private static async Task Until(ChildProcess process, Func<bool> condition)
     {
@@ -98,7 +107,7 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
                 await process.DisposeAsync();
                 throw new InvalidOperationException($"{process.Name} did not start:\n{output}");
             }
-            await Task.Delay(20, CancellationToken.None);
+            await Task.Delay(5, CancellationToken.None);
         }
     }
 

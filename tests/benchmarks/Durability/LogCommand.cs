@@ -52,7 +52,7 @@ internal static class LogCommand
         times.Sort();
         return string.Create(CultureInfo.InvariantCulture,
             $"| {outstanding:N0} | {records / elapsed:N0} | {times.Count / elapsed:N0} | "
-            + $"{Quantile(times, 0.5):F0} | {Quantile(times, 0.99):F0} | {used.TotalMicroseconds / records:F2} |");
+            + $"{DiskFlush.Quantile(times, 0.5):F0} | {DiskFlush.Quantile(times, 0.99):F0} | {used.TotalMicroseconds / records:F2} |");
     }
 
     private static double Measure(ShardLog log, int outstanding, double seconds, List<double> times)
@@ -73,35 +73,12 @@ internal static class LogCommand
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    /// <summary>T of the design's targets: one small write into zeros and its flush.</summary>
     private static string Flush(string path, double seconds)
     {
-        using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite);
-        var bytes = new byte[Body];
-        RandomAccess.Write(file, new byte[16 * 1024 * 1024], 0);
-        RandomAccess.FlushToDisk(file);
-        var (fdatasync, fsync) = (new List<double>(), new List<double>());
-        var start = Stopwatch.GetTimestamp();
-        for (var i = 0; Stopwatch.GetElapsedTime(start).TotalSeconds < seconds; i++)
-        {
-            var began = Stopwatch.GetTimestamp();
-            RandomAccess.Write(file, bytes, (long)i * Body % (16 * 1024 * 1024));
-            if (i % 2 == 0)
-            {
-                DiskSync.Data(file, path);
-            }
-            else
-            {
-                RandomAccess.FlushToDisk(file);
-            }
-            (i % 2 == 0 ? fdatasync : fsync).Add(Stopwatch.GetElapsedTime(began).TotalMicroseconds);
-        }
-        fdatasync.Sort();
-        fsync.Sort();
+        var flush = DiskFlush.Measure(path, seconds);
         return string.Create(CultureInfo.InvariantCulture,
-            $"write of {Body} B into zeros and flush, p50 / p99 µs: "
-            + $"fdatasync {Quantile(fdatasync, 0.5):F0} / {Quantile(fdatasync, 0.99):F0}, "
-            + $"fsync {Quantile(fsync, 0.5):F0} / {Quantile(fsync, 0.99):F0}");
+            $"write of {DiskFlush.Bytes} B into zeros and flush, p50 / p99 µs: fdatasync {flush.DataP50:F0} / {flush.DataP99:F0}, "
+            + $"fsync {flush.FullP50:F0} / {flush.FullP99:F0}");
     }
 
     private static string Recovery(string folder)
@@ -142,9 +119,6 @@ internal static class LogCommand
         log.WriteCommit();
         log.EndCommit();
     }
-
-    private static double Quantile(List<double> sorted, double at) =>
-        sorted.Count == 0 ? 0 : sorted[Math.Min(sorted.Count - 1, (int)(sorted.Count * at))];
 
     private static string? Value(string[] args, string name) =>
         Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : null;

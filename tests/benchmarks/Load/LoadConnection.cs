@@ -56,10 +56,13 @@ internal sealed partial class LoadConnection(LoadLoop loop, LoadRole role, int n
 
     /// <summary>Filters to subscribe to: one, or those of a filler.</summary>
     public Func<int, string?> Filter { get; init; } = _ => null;
+
+    /// <summary>False: the session is kept when the connection ends, and taken up by the next one.</summary>
+    public bool CleanStart { get; init; } = true;
     public string Topic { get; init; } = "";
 
     /// <summary>May a publisher write now: the socket has room, and so has the window.</summary>
-    public bool MayPublish => IsReady && !IsDead && !_waitsForRoom && (_open is null || _open.HasRoom);
+    public bool MayPublish => IsReady && !IsDead && !_waitsForRoom && Sequence < _run.MessagesEach && (_open is null || _open.HasRoom);
 
     public void Open(int tag)
     {
@@ -107,7 +110,7 @@ internal sealed partial class LoadConnection(LoadLoop loop, LoadRole role, int n
         _frame.CopyTo(frame);
         if (_open is not null)
         {
-            BinaryPrimitives.WriteUInt16BigEndian(frame[_idAt..], _open.Begin());
+            BinaryPrimitives.WriteUInt16BigEndian(frame[_idAt..], _open.Begin(stampedAt));
         }
         var stamp = frame[_stampAt..];
         MemoryMarshal.Write(stamp[8..], Sequence++);
@@ -185,6 +188,8 @@ internal sealed partial class LoadConnection(LoadLoop loop, LoadRole role, int n
             Level = (byte)(_run.Options.IsV5 ? 5 : 4),
             ClientId = $"load-{_run.Nonce:x8}-{role.ToString()[..1].ToLowerInvariant()}{number}",
             KeepAlive = 3600,
+            CleanStart = CleanStart,
+            Properties = CleanStart || !_run.Options.IsV5 ? [] : [0x11, .. Packet.UInt32(3600)],
         }));
         Flush();
     }

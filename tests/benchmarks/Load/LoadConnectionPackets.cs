@@ -56,8 +56,12 @@ internal sealed partial class LoadConnection
             case 4 or 5 when body.Length > 2 && body[2] >= 0x80:
                 Die($"a publish was refused with reason 0x{body[2]:X2}");
                 break;
-            case 4 or 7 when _open is not null && _open.End(BinaryPrimitives.ReadUInt16BigEndian(body)):
+            case 4 or 7 when _open is not null && _open.End(BinaryPrimitives.ReadUInt16BigEndian(body), out var begunAt):
                 loop.Acked++;
+                if (_run.IsMeasuring)
+                {
+                    loop.AckLatencies.Add(now - begunAt);
+                }
                 break;
             case 5:
                 Acknowledge(0x62, body);
@@ -137,6 +141,7 @@ internal sealed partial class LoadConnection
             Die($"CONNACK with code 0x{body[1]:X2}");
             return;
         }
+        loop.SessionsFound += body[0] & 1;
         if (_open is not null && _run.Options.IsV5 && body.Length > 3)
         {
             var properties = ReceivedProperties.Read(body[(body[2] > 127 ? 4 : 3)..].ToArray());

@@ -16,9 +16,13 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
     public Linux.Poller Poller { get; } = new();
     public byte[] ReadBuffer { get; } = new byte[256 * 1024];
     public LatencyHistogram Latencies { get; } = new();
+    public LatencyHistogram AckLatencies { get; } = new();
     public long Received { get; set; }
     public long Acked { get; set; }
     public long Doubled { get; set; }
+
+    /// <summary>Sessions that the broker still had when their clients came.</summary>
+    public int SessionsFound { get; set; }
     public long Reordered { get; set; }
 
     public void Add(LoadConnection connection)

@@ -32,6 +32,9 @@ internal sealed record LoadOptions
           --rate N                   paced instead: messages per second over all publishers, one to a write
           --batch N (8)              closed loop: messages per write of a publisher at most
           --window N (16)            unacknowledged QoS 1 and 2 publishes of a publisher at most
+          --persistent               the subscribers' sessions outlive their connections (QoS 1 and 2)
+          --offline                  and nobody is there: messages wait, are fetched and checked at the end, and the sessions ended
+          --messages N               end after so many at the latest
           --warmup SECONDS (1)  --seconds N (3)   only the seconds after the warm-up count
           --crowd N                  idle subscribers beside    --filters N   more filters in the broker's tree
           --threads N (1)            of the generator
@@ -54,6 +57,12 @@ internal sealed record LoadOptions
     public int Window { get; init; } = 16;
     public double Warmup { get; init; } = 1;
     public double Seconds { get; init; } = 3;
+    public bool Persistent { get; init; }
+    public bool Offline { get; init; }
+    public long Messages { get; init; }
+
+    /// <summary>Marks the client ids and messages of a run; null takes a random one.</summary>
+    public uint? Nonce { get; init; }
     public int Crowd { get; init; }
     public int Filters { get; init; }
     public int Threads { get; init; } = 1;
@@ -62,8 +71,11 @@ internal sealed record LoadOptions
     public int Sources { get; init; } = 4;
     public double Hold { get; init; } = 2;
 
-    /// <summary>Deliveries of one publish.</summary>
-    public int Fan => Mode == LoadMode.Pair ? 1 : Subscribers;
+    /// <summary>Receivers of one publish.</summary>
+    public int Receivers => Mode == LoadMode.Pair ? 1 : Subscribers;
+
+    /// <summary>Deliveries of one publish while publishers are at work.</summary>
+    public int Fan => Offline ? 0 : Receivers;
 
     /// <exception cref="ArgumentException">An option is unknown or its value wrong; the text is for the user.</exception>
     public static LoadOptions Parse(IReadOnlyList<string> args)
@@ -92,6 +104,9 @@ internal sealed record LoadOptions
                 "--rate" => options with { Rate = Number(1, 10_000_000) },
                 "--batch" => options with { Batch = Number(1, 1_000) },
                 "--window" => options with { Window = Number(1, 16_000) },
+                "--persistent" => options with { Persistent = true },
+                "--offline" => options with { Persistent = true, Offline = true },
+                "--messages" => options with { Messages = Number(1, int.MaxValue) },
                 "--warmup" => options with { Warmup = Real() },
                 "--seconds" => options with { Seconds = Real() },
                 "--crowd" => options with { Crowd = Number(0, 100_000) },
@@ -118,6 +133,10 @@ internal sealed record LoadOptions
             IPAddress Address() => IPAddress.TryParse(Value(), out var address) && address.AddressFamily == AddressFamily.InterNetwork
                 ? address
                 : throw new ArgumentException($"{name}: \"{args[i]}\" is not an IPv4 address");
+        }
+        if (options.Persistent && (options.Qos == 0 || mode == LoadMode.Storm))
+        {
+            throw new ArgumentException("--persistent and --offline go with --qos 1 or 2, not with storm");
         }
         return options with
         {

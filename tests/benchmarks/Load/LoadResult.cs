@@ -28,6 +28,15 @@ internal sealed record LoadResult
 
     /// <summary>CPU seconds of the broker per million deliveries, or per million connects: the same as µs for one.</summary>
     public double CpuPerMillion { get; init; }
+    public double AckedPerSecond { get; init; }
+
+    /// <summary>CPU seconds of the broker per million acknowledged publishes.</summary>
+    public double CpuPerMillionAcked { get; init; }
+    public double AckP50 { get; init; }
+    public double AckP99 { get; init; }
+
+    /// <summary>What waited for sessions, a second, once their clients were back.</summary>
+    public double FetchedPerSecond { get; init; }
     public double GeneratorCpuSeconds { get; init; }
     public double P50 { get; init; }
     public double P99 { get; init; }

@@ -4,7 +4,7 @@ using System.Net.Security;
 namespace IotHub.Benchmarks.Load;
 
 /// <summary>A whole run: connects everyone, publishes through warm-up and measured time, waits for what is still on its way.</summary>
-internal sealed class LoadRun : IDisposable
+internal sealed partial class LoadRun : IDisposable
 {
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
@@ -30,6 +30,8 @@ internal sealed class LoadRun : IDisposable
             throw new PlatformNotSupportedException("the generator counts on a clock in nanoseconds: it runs on Linux");
         }
         Options = options;
+        Nonce = options.Nonce ?? (uint)Random.Shared.Next();
+        MessagesEach = options.Messages == 0 ? long.MaxValue : options.Messages / options.Publishers;
         ClientCertificate = options.ClientCertificate
             ? SslStreamCertificateContext.Create(TlsLayer.MakeClientCertificate(), null, offline: true)
             : null;
@@ -40,7 +42,10 @@ internal sealed class LoadRun : IDisposable
     public static long Now => Stopwatch.GetTimestamp();
 
     public LoadOptions Options { get; }
-    public uint Nonce { get; } = (uint)Random.Shared.Next();
+    public uint Nonce { get; }
+
+    /// <summary>So many messages of each publisher at most.</summary>
+    public long MessagesEach { get; }
     public SslStreamCertificateContext? ClientCertificate { get; }
     public bool MayPublish => _mayPublish;
     public bool IsMeasuring => _isMeasuring;
@@ -51,6 +56,10 @@ internal sealed class LoadRun : IDisposable
     {
         get
         {
+            if (Options.Offline)
+            {
+                return int.MaxValue;
+            }
             var outstanding = (Volatile.Read(ref _sent) * Options.Fan) - Volatile.Read(ref _received);
             return outstanding <= 0
                 ? Math.Max(1, Options.Outstanding / Options.Fan)
@@ -61,6 +70,10 @@ internal sealed class LoadRun : IDisposable
     /// <summary>Runs it within a bounded time. A broker that fails shows in the result, not as an exception.</summary>
     public static LoadResult Execute(LoadOptions options)
     {
+        if (options.Persistent)
+        {
+            return WithSessions(options with { Nonce = options.Nonce ?? (uint)Random.Shared.Next() });
+        }
         using var run = new LoadRun(options);
         return options.Mode == LoadMode.Storm ? run.Storm() : run.Flow();
     }
@@ -72,6 +85,9 @@ internal sealed class LoadRun : IDisposable
         if (count > 0)
         {
             Interlocked.Add(ref _received, count);
+            var now = Now;
+            Interlocked.CompareExchange(ref _firstReceivedAt, now, 0);
+            Volatile.Write(ref _lastReceivedAt, now);
         }
     }
 
@@ -109,19 +125,21 @@ internal sealed class LoadRun : IDisposable
         _startedAt = Now;
         _mayPublish = true;
         Pause(Options.Warmup);
-        var (generator, before, receivedBefore, since) = (OwnCpu(), ProcessFigures.Of(Options.Pid), Volatile.Read(ref _received), Now);
+        var (generator, before, receivedBefore, ackedBefore, since) =
+            (OwnCpu(), ProcessFigures.Of(Options.Pid), Volatile.Read(ref _received), Acked, Now);
         _isMeasuring = true;
         Pause(Options.Seconds);
-        var (after, receivedAfter, seconds, generatorAfter) =
-            (ProcessFigures.Of(Options.Pid), Volatile.Read(ref _received), (Now - since) / 1e9, OwnCpu());
+        var (after, receivedAfter, ackedAfter, seconds, generatorAfter) =
+            (ProcessFigures.Of(Options.Pid), Volatile.Read(ref _received), Acked, (Now - since) / 1e9, OwnCpu());
         _isMeasuring = false;
         _mayPublish = false;
         Drain();
         End();
-        var latencies = new LatencyHistogram();
+        var (latencies, acks) = (new LatencyHistogram(), new LatencyHistogram());
         _loops.ForEach(loop => latencies.Add(loop.Latencies));
+        _loops.ForEach(loop => acks.Add(loop.AckLatencies));
         var doubled = _loops.Sum(loop => loop.Doubled);
-        var measured = receivedAfter - receivedBefore;
+        var (measured, acked) = (receivedAfter - receivedBefore, ackedAfter - ackedBefore);
         return Start() with
         {
             Lost = (_sent * Options.Fan) - (_loops.Sum(loop => loop.Received) - doubled),
@@ -133,6 +151,10 @@ internal sealed class LoadRun : IDisposable
             CpuUserSeconds = after.UserSeconds - before.UserSeconds,
             CpuSystemSeconds = after.SystemSeconds - before.SystemSeconds,
             CpuPerMillion = measured == 0 ? 0 : (after.CpuSeconds - before.CpuSeconds) * 1e6 / measured,
+            AckedPerSecond = acked / seconds,
+            CpuPerMillionAcked = acked == 0 ? 0 : (after.CpuSeconds - before.CpuSeconds) * 1e6 / acked,
+            AckP50 = acks.Percentile(0.5),
+            AckP99 = acks.Percentile(0.99),
             GeneratorCpuSeconds = generatorAfter - generator,
             P50 = latencies.Percentile(0.5),
             P99 = latencies.Percentile(0.99),
@@ -174,15 +196,16 @@ internal sealed class LoadRun : IDisposable
 
     private void AddFlowConnections()
     {
-        var topic = $"load/{Nonce:x8}/";
         for (var i = 0; i < Options.Subscribers; i++)
         {
-            var filter = topic + (Options.Mode switch { LoadMode.FanIn => "+", LoadMode.FanOut => "0", _ => $"{i}" }) + "/value";
-            Add(i, loop => new LoadConnection(loop, LoadRole.Subscriber, i) { Filter = index => index == 0 ? filter : null });
+            if (!Options.Offline)
+            {
+                AddSubscriber(i, SubscriberFilter(i), cleanStart: !Options.Persistent);
+            }
         }
         for (var i = 0; i < Options.Publishers; i++)
         {
-            Add(i, loop => new LoadConnection(loop, LoadRole.Publisher, i) { Topic = $"{topic}{i}/value" });
+            Add(i, loop => new LoadConnection(loop, LoadRole.Publisher, i) { Topic = $"load/{Nonce:x8}/{i}/value" });
         }
         for (var i = 0; i < Options.Crowd; i++)
         {
@@ -230,7 +253,7 @@ internal sealed class LoadRun : IDisposable
     private void Pause(double seconds)
     {
         var until = Now + (long)(seconds * 1e9);
-        while (Now < until && Volatile.Read(ref _died) == 0)
+        while (Now < until && Volatile.Read(ref _died) == 0 && !(Options.Messages > 0 && Acked >= MessagesEach * Options.Publishers))
         {
             Thread.Sleep(Look);
         }
@@ -240,10 +263,10 @@ internal sealed class LoadRun : IDisposable
     private void Drain()
     {
         var (start, lastNews, seen) = (Now, Now, -1L);
-        while (Volatile.Read(ref _received) < _sent * Options.Fan || (Options.Qos > 0 && _loops.Sum(loop => loop.Acked) < _sent))
+        while (Volatile.Read(ref _received) < _sent * Options.Fan || (Options.Qos > 0 && Acked < _sent))
         {
             var now = Now;
-            var news = Volatile.Read(ref _received) + _loops.Sum(loop => loop.Acked);
+            var news = Volatile.Read(ref _received) + Acked;
             if (news != seen)
             {
                 (seen, lastNews) = (news, now);
@@ -279,11 +302,13 @@ internal sealed class LoadRun : IDisposable
         Rate = Options.Rate,
         Connections = _connections,
         Sent = _sent,
-        Acked = _loops.Sum(loop => loop.Acked),
+        Acked = Acked,
         Expected = _sent * Options.Fan,
         Received = _loops.Sum(loop => loop.Received),
         Problem = _problem,
     };
+
+    private long Acked => _loops.Sum(loop => loop.Acked);
 
     private static double OwnCpu() => Environment.CpuUsage.TotalTime.TotalSeconds;
 }

@@ -26,7 +26,7 @@ internal static class SoakCommand
         var duration = TimeSpan.FromMinutes(at >= 0 ? double.Parse(args[at + 1], CultureInfo.InvariantCulture) : 20);
         using var files = new TempFolder("soak");
         var data = args.Contains("--data") ? files.Combine("data") : null;
-        await using var broker = await BrokerUnderLoad.StartOurs(files, data: data);
+        await using var broker = await BrokerUnderLoad.StartOurs(files, store: data is null ? null : new StoreUnderLoad("ours", ["--data", data]));
         await using var run = new SoakRun(broker.Port);
         var samples = new List<(long RssKb, int Files)>();
         var largestStore = 0L;
