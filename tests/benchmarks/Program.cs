@@ -2,6 +2,7 @@ using IotHub.Benchmarks;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Load;
+using IotHub.Benchmarks.Simulation;
 using IotHub.Benchmarks.Soak;
 
 // Run on demand, in Release; see tests/benchmarks/README.md for what each table means.
@@ -13,6 +14,7 @@ return args.FirstOrDefault() switch
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
+    "simulate" => SimulateCommand.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -29,6 +31,8 @@ static int Usage()
         {CompareCommand.Usage}
 
         {SoakCommand.Usage}
+
+        {SimulateCommand.Usage}
         """);
     return 2;
 }

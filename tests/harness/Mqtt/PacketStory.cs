@@ -31,7 +31,7 @@ public static class PacketStory
         }
     }
 
-    private static string Tell(byte[] packet, bool isV5)
+    public static string Tell(byte[] packet, bool isV5)
     {
         var name = Names[packet[0] >> 4];
         switch (packet[0] >> 4)
