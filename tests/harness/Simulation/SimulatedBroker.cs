@@ -193,7 +193,8 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
         {
             throw new SimulationException($"read back is not what was committed: {difference}{(doubted is null ? "" : $"; nor what was being: {doubted}")}");
         }
-        (_committed, _inDoubt) = (found, null);
+        // As the log has it, not as it is now: that the connections are lost is not on disk yet.
+        (_committed, _inDoubt) = (difference is null ? _committed : _inDoubt!, null);
         CheckReferences();
     }
 

@@ -19,10 +19,10 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
     private readonly HashSet<ushort> _open = [];
     private MemoryClient? _connection;
     private ModelSession? _session;
-    private bool _expectsPresent;
 
-    /// <summary>It asked for a new session and does not know yet whether it got it: it may not take up the old one.</summary>
-    private bool _mustStartClean;
+    /// <summary>Of which session it keeps what is open. One may have come and gone without its knowledge: then it has to be told.</summary>
+    private ModelSession? _openOf;
+    private bool _expectsPresent;
     private int _receiveMaximum;
     private int _sent;
     private ushort _nextId;
@@ -54,13 +54,6 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
     {
         var (older, olderSession) = (_connection, _session);
         Forget();
-        cleanStart |= _mustStartClean;
-        if (cleanStart)
-        {
-            _mustStartClean = true;
-            _outgoing.Clear();
-            _incoming.Clear();
-        }
         if (!IsV5)
         {
             // A clean session of 3.1.1 ends with its connection, the other never.
@@ -232,10 +225,9 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         var isKnown = message.Qos == 2
             && broker.Hub.Sessions[new SessionKey(AnonymousAuthenticator.DeviceId, Id)].IncomingQos2?.Contains(outgoing.Id) == true;
         outgoing.IsRefused = !isKnown && broker.Lane.RefusesWork && model.MustBeKept(message, _session!);
-        var left = (message.ExpiresAt - broker.Lane.Now) / 1000;
         _connection!.Send(Packet.Publish(
             message.Topic, outgoing.Payload, message.Qos, outgoing.Id, message.Retain, isAgain, IsV5,
-            message.ExpiresAt == long.MaxValue ? [] : Packet.Property(0x02, (uint)Math.Max(left, 1))));
+            message.ExpirySeconds is { } seconds ? Packet.Property(0x02, seconds) : []));
         if (!isKnown && !outgoing.IsRefused)
         {
             model.Published(message);

@@ -47,12 +47,13 @@ public sealed partial class SimulatedClient
             return;
         }
         SimulationModel.Check(isPresent == _expectsPresent, $"{Id} was told that its session is {(isPresent ? "there" : "new")}");
-        (IsConnected, _session!.IsConfirmed, _mustStartClean) = (true, true, false);
-        if (!isPresent)
+        (IsConnected, _session!.IsConfirmed) = (true, true);
+        if (!isPresent || _session != _openOf)
         {
             _outgoing.Clear();
             _incoming.Clear();
         }
+        _openOf = _session;
         foreach (var outgoing in _outgoing.Values.ToList())
         {
             if (!IsLetIn)

@@ -38,7 +38,7 @@ public sealed record SimulationSetup(int Seed, int Clients, bool IsLossy, int Pa
 /// </summary>
 public sealed class Simulation
 {
-    private static readonly string[] Topics = ["a/1", "a/2", "b/1", "b/2", "s/1"];
+    private static readonly string[] Topics = ["a/1", "a/2", "b/1", "b/2", "s/x/1"];
     private static readonly string[] Filters = ["a/1", "a/#", "a/+", "b/+", "+/1", "b/2", "$share/g/s/#"];
 
     private readonly SimulationSetup _setup;
@@ -313,14 +313,16 @@ public sealed class Simulation
 
     private void Drain()
     {
-        foreach (var client in _clients.Where(c => !c.IsConnected && _model.Sessions.ContainsKey(c.Id)))
-        {
-            client.Connect(cleanStart: false, uint.MaxValue, 65535, will: null, 0);
-        }
         var isBusy = true;
         while (isBusy)
         {
             isBusy = false;
+            foreach (var client in _clients.Where(c => !c.IsLetIn && !c.HasToRead && _model.Sessions.ContainsKey(c.Id)))
+            {
+                client.Cut();
+                client.Connect(cleanStart: false, uint.MaxValue, 65535, will: null, 0);
+                isBusy = true;
+            }
             _broker.RunAll();
             foreach (var client in _clients)
             {

@@ -5,8 +5,13 @@ using IotHub.Core.Messages;
 namespace IotHub.Harness.Simulation;
 
 /// <summary>A message as its publisher knows it; its number stands at the beginning of its payload.</summary>
-public sealed record SimulatedMessage(int Number, string Publisher, string Topic, byte Qos, bool Retain, bool IsEmpty, long ExpiresAt)
+public sealed record SimulatedMessage(int Number, string Publisher, string Topic, byte Qos, bool Retain, bool IsEmpty, uint? ExpirySeconds)
 {
+    /// <summary>Each time it is published its time counts anew: for the first one, and for the last.</summary>
+    public long ExpiresFirst { get; set; } = long.MaxValue;
+
+    public long ExpiresLast { get; set; } = long.MaxValue;
+
     /// <summary>What the last publish of it put up, which its acknowledgement makes certain.</summary>
     public List<OwedMessage> Owed { get; } = [];
 
@@ -87,8 +92,7 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
 
     public SimulatedMessage NewMessage(string publisher, string topic, byte qos, bool retain, bool isEmpty, uint? expirySeconds)
     {
-        var expiresAt = expirySeconds is { } seconds ? broker.Lane.Now + (seconds * 1000L) : long.MaxValue;
-        var message = new SimulatedMessage(_messages.Count, publisher, topic, qos, retain, isEmpty, expiresAt);
+        var message = new SimulatedMessage(_messages.Count, publisher, topic, qos, retain, isEmpty, expirySeconds);
         _messages.Add(message);
         return message;
     }
@@ -171,7 +175,7 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
         foreach (var (topic, (message, _, _)) in _retained)
         {
-            if (!message.IsEmpty && message.ExpiresAt > broker.Lane.Now && TopicFilter.Matches(filter, topic))
+            if (!message.IsEmpty && message.ExpiresLast > broker.Lane.Now && TopicFilter.Matches(filter, topic))
             {
                 Owe(session, message, Math.Min(qos, message.Qos), retain: true);
             }
@@ -205,6 +209,11 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
     public void Published(SimulatedMessage message)
     {
         message.Owed.Clear();
+        if (message.ExpirySeconds is { } seconds)
+        {
+            message.ExpiresLast = broker.Lane.Now + (seconds * 1000L);
+            message.ExpiresFirst = Math.Min(message.ExpiresFirst, message.ExpiresLast);
+        }
         if (message.Retain)
         {
             _retained[message.Topic] = (message, broker.Moment, false);

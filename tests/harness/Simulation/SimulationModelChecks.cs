@@ -109,7 +109,7 @@ public sealed partial class SimulationModel
         var message = _messages[number];
         var what = $"{session.ClientId} got {message}";
         Check(publish.Topic == message.Topic, $"{what} on {publish.Topic}");
-        Check(publish.Dup || message.ExpiresAt > at, $"{what}, {at - message.ExpiresAt} ms after it expired");
+        Check(publish.Dup || message.ExpiresLast > at, $"{what}, {at - message.ExpiresLast} ms after it expired");
         if (message.IsShared && !publish.Retain)
         {
             DeliveredOfGroup(session, message, what);
@@ -157,5 +157,5 @@ public sealed partial class SimulationModel
         }
     }
 
-    private bool HasExpired(SimulatedMessage message) => message.ExpiresAt <= broker.Lane.Now;
+    private bool HasExpired(SimulatedMessage message) => message.ExpiresFirst <= broker.Lane.Now;
 }
