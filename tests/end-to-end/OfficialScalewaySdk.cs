@@ -8,6 +8,8 @@ namespace IotHub.EndToEnd;
 [Collection(HubCollection.Name)]
 public sealed class OfficialScalewaySdk(HubFixture fixture)
 {
+    private static readonly TimeSpan LifeDeadline = TimeSpan.FromMinutes(2);
+
     [Fact]
     public Task Hubs_are_created_awaited_listed_changed_and_deleted() => Passes("sdk-hubs.mjs");
 
@@ -32,10 +34,27 @@ public sealed class OfficialScalewaySdk(HubFixture fixture)
     [Fact]
     public Task Bare_answers_have_the_recorded_status_headers_and_fields() => Passes("http-answers.mjs");
 
+    [Fact]
+    public async Task Every_method_is_called_in_the_whole_life_of_every_resource()
+    {
+        await using var script = await NodeScript.Start("tests/end-to-end/scripts/sdk-whole-life.mjs", Argument());
+        var hubId = (await script.Next(LifeDeadline)).GetProperty("id").GetGuid();
+        using var authority = TestPki.Authority("CN=customer");
+        using var challenge = TestPki.Leaf($"CN={hubId}", authority);
+        await script.Tell(new { caCertPem = authority.ExportCertificatePem(), challengeCertPem = challenge.ExportCertificatePem() });
+        Assert.Equal("done", (await script.Next(LifeDeadline)).GetProperty("is").GetString());
+    }
+
     private async Task Passes(string script)
     {
+        var told = await NodeScript.Run($"tests/end-to-end/scripts/{script}", Argument());
+        Assert.Equal("done", told.GetProperty("is").GetString());
+    }
+
+    private object Argument()
+    {
         var endpoints = fixture.Endpoints;
-        var told = await NodeScript.Run($"tests/end-to-end/scripts/{script}", new
+        return new
         {
             apiUrl = endpoints.ApiUrl,
             accessKey = endpoints.AccessKey,
@@ -45,7 +64,6 @@ public sealed class OfficialScalewaySdk(HubFixture fixture)
             region = endpoints.Region,
             restUrl = endpoints.Ingest.RestUrl,
             sigfoxUrl = endpoints.Ingest.SigfoxUrl,
-        });
-        Assert.Equal("done", told.GetProperty("is").GetString());
+        };
     }
 }
