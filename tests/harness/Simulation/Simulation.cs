@@ -4,7 +4,8 @@ using IotHub.Broker.Durability;
 namespace IotHub.Harness.Simulation;
 
 /// <summary>What a run is played with; follows from its seed.</summary>
-public sealed record SimulationSetup(int Seed, int Clients, bool IsLossy, int PaddingMaximum, LogOptions Log, BrokerLimits Limits)
+/// <param name="Sleepers">Clients that do something much less often: messages wait for them while the log moves on.</param>
+public sealed record SimulationSetup(int Seed, int Clients, int Sleepers, bool IsLossy, int PaddingMaximum, LogOptions Log, BrokerLimits Limits)
 {
     public const int ClientsMaximum = 5;
 
@@ -14,12 +15,12 @@ public sealed record SimulationSetup(int Seed, int Clients, bool IsLossy, int Pa
         var isLossy = random.Next(6) == 0;
         var limits = new BrokerLimits { SessionsPerDeviceMaximum = 10_000 };
         return new SimulationSetup(
-            seed, random.Next(2, ClientsMaximum + 1), isLossy, random.Next(10, 500),
+            seed, random.Next(2, ClientsMaximum + 1), random.Next(3), isLossy, random.Next(10, 1500),
             // Small, so that segments roll over, are cleaned and deleted within a short run.
             new LogOptions
             {
-                SegmentBytes = random.Next(800, 6000),
-                CleanFromBytes = random.Next(1, 8000),
+                SegmentBytes = random.Next(600, 4000),
+                CleanFromBytes = random.Next(1, 6000),
                 BlockBytesMaximum = random.Next(200, 3000),
                 ExtendBytesMinimum = random.Next(100, 2000),
                 ExtendBytesMaximum = 4000,
@@ -92,7 +93,12 @@ public sealed class Simulation
     {
         try
         {
-            Do(step, _clients[step.Client % _clients.Length], new Random(step.Roll));
+            var client = step.Client % _clients.Length;
+            if (client < _setup.Sleepers && step.Roll % 8 != 0 && step.Kind is not (StepKind.Connect or StepKind.Subscribe or StepKind.Cut))
+            {
+                client = _clients.Length - 1;
+            }
+            Do(step, _clients[client], new Random(step.Roll));
         }
         catch (DiskCrashedException)
         {
@@ -107,9 +113,15 @@ public sealed class Simulation
 
     private void Do(Step step, SimulatedClient client, Random random)
     {
-        switch (step.Kind)
+        var kind = step.Kind;
+        if (kind is StepKind.Publish or StepKind.Subscribe && !client.IsConnected)
         {
-            case StepKind.Connect:
+            // It has to be let in first.
+            kind = client.HasToRead ? StepKind.Read : client.IsConnecting ? StepKind.Commit : StepKind.Connect;
+        }
+        switch (kind)
+        {
+            case StepKind.Connect when !(client.IsConnected || client.IsConnecting) || random.Next(3) == 0:
                 Connect(client, random);
                 break;
             case StepKind.Cut:
@@ -142,7 +154,7 @@ public sealed class Simulation
                 client.Unsubscribe(Pick(random, Filters));
                 break;
             case > StepKind.Unsubscribe:
-                DoToMachine(step.Kind, step.Roll, random);
+                DoToMachine(kind, step.Roll, random);
                 break;
             default:
                 break;
@@ -271,17 +283,13 @@ public sealed class Simulation
 
     private void Connect(SimulatedClient client, Random random)
     {
-        if ((client.IsConnected || client.IsConnecting) && random.Next(3) > 0)
-        {
-            return;
-        }
         SimulatedMessage? will = null;
         if (random.Next(4) == 0)
         {
             will = _model.NewMessage(client.Id, Pick(random, Topics), (byte)random.Next(3), random.Next(4) == 0, isEmpty: false, null);
         }
         client.Connect(
-            cleanStart: random.Next(6) == 0, Pick<uint>(random, 0, 30, 3600, uint.MaxValue, uint.MaxValue, uint.MaxValue),
+            cleanStart: random.Next(10) == 0, Pick<uint>(random, 0, 30, 3600, uint.MaxValue, uint.MaxValue, uint.MaxValue),
             Pick(random, 1, 2, 5, 65535), will, Pick<uint>(random, 0, 0, 10));
     }
 

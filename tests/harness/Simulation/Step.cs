@@ -35,13 +35,17 @@ public readonly record struct Step(StepKind Kind, int Client, int Roll)
 {
     private static readonly (StepKind Kind, int Weight)[] Weights =
     [
-        (StepKind.Connect, 8), (StepKind.Cut, 3), (StepKind.Disconnect, 2), (StepKind.Read, 26), (StepKind.Acknowledge, 26),
-        (StepKind.Publish, 34), (StepKind.Subscribe, 9), (StepKind.Unsubscribe, 2), (StepKind.Background, 14),
-        (StepKind.BeginCommit, 10), (StepKind.EndCommit, 10), (StepKind.Commit, 30), (StepKind.Mark, 2), (StepKind.Tick, 6),
-        (StepKind.Advance, 6), (StepKind.SetWall, 1), (StepKind.Crash, 4), (StepKind.Reboot, 1), (StepKind.CrashInWrite, 3),
-        (StepKind.FailWrite, 3), (StepKind.DiskFails, 1), (StepKind.DiskFull, 1), (StepKind.DiskWorks, 5), (StepKind.FlipBit, 1),
-        (StepKind.Settle, 3),
+        (StepKind.Connect, 20), (StepKind.Cut, 12), (StepKind.Disconnect, 8), (StepKind.Read, 200), (StepKind.Acknowledge, 160),
+        (StepKind.Publish, 300), (StepKind.Subscribe, 60), (StepKind.Unsubscribe, 8), (StepKind.Background, 100),
+        (StepKind.BeginCommit, 60), (StepKind.EndCommit, 60), (StepKind.Commit, 250), (StepKind.Mark, 10), (StepKind.Tick, 40),
+        (StepKind.Advance, 40), (StepKind.SetWall, 5), (StepKind.Crash, 8), (StepKind.Reboot, 2), (StepKind.CrashInWrite, 8),
+        (StepKind.FailWrite, 6), (StepKind.DiskFails, 2), (StepKind.DiskFull, 2), (StepKind.DiskWorks, 30), (StepKind.FlipBit, 4),
+        (StepKind.Settle, 10),
     ];
+
+    /// <summary>For each client, so that there is something to be lost.</summary>
+    private static readonly StepKind[] Beginning =
+        [StepKind.Connect, StepKind.Commit, StepKind.Read, StepKind.Subscribe, StepKind.Subscribe, StepKind.Commit];
 
     private static readonly int Sum = Weights.Sum(w => w.Weight);
 
@@ -51,6 +55,11 @@ public readonly record struct Step(StepKind Kind, int Client, int Roll)
         var steps = new Step[count];
         for (var i = 0; i < count; i++)
         {
+            if (i < Beginning.Length * SimulationSetup.ClientsMaximum)
+            {
+                steps[i] = new Step(Beginning[i / SimulationSetup.ClientsMaximum], i % SimulationSetup.ClientsMaximum, random.Next());
+                continue;
+            }
             var roll = random.Next(Sum);
             var kind = Array.FindIndex(Weights, w => (roll -= w.Weight) < 0);
             steps[i] = new Step(Weights[kind].Kind, random.Next(SimulationSetup.ClientsMaximum), random.Next());
