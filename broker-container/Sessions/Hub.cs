@@ -32,6 +32,9 @@ public sealed partial class Hub(Lane lane, Guid id)
     public RetainedMessages Retained { get; } = new();
     public int Subscriptions => _tree.Count;
 
+    /// <summary>Ids of messages from outside whose records are needed.</summary>
+    internal int IngestedIds => _recentIds.Positions.Count(static position => position != 0);
+
     /// <summary>Bytes of messages that wait in queues of this hub, counted once per queue.</summary>
     public long QueuedBytes { get; private set; }
 

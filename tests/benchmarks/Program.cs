@@ -3,6 +3,7 @@ using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Kill;
 using IotHub.Benchmarks.Load;
+using IotHub.Benchmarks.Simulation;
 using IotHub.Benchmarks.Soak;
 
 // Run on demand, in Release; see tests/benchmarks/README.md for what each table means.
@@ -17,6 +18,7 @@ return args.FirstOrDefault() switch
     "durable" => await DurableCommand.Run(args[1..]),
     "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
+    "simulate" => SimulateCommand.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -39,6 +41,8 @@ static int Usage()
         {SoakCommand.Usage}
 
         {KillCommand.Usage}
+
+        {SimulateCommand.Usage}
         """);
     return 2;
 }

@@ -182,7 +182,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
         public void Write(long offset, ReadOnlySpan<byte> bytes)
         {
             var fault = disk.NextFault(_life, offset + bytes.Length - Length, file);
-            file.Write(offset, bytes, certain: fault is null, keep: fault is null ? bytes.Length : disk._random.Next(bytes.Length + 1));
+            file.Write(offset, bytes, certain: fault is null, keep: fault is null || disk._random.Next(3) == 0 ? bytes.Length : disk._random.Next(bytes.Length + 1));
             disk.Throw(fault);
         }
 

@@ -1,0 +1,48 @@
+using IotHub.Harness.Simulation;
+using Xunit;
+using Play = IotHub.Harness.Simulation.Simulation;
+
+namespace IotHub.Unit.Simulation;
+
+/// <summary>
+/// The broker with clients, crashes, failing disks and jumping clocks, thousands of short runs. More of them, and the story of one:
+/// <c>tests/benchmarks -- simulate</c>.
+/// </summary>
+public class SimulationTests
+{
+    private const int StepsPerSeed = 150;
+    private const int SeedsPerTest = 500;
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Nothing_acknowledged_is_lost_and_nothing_comes_that_is_not_due(int part)
+    {
+        for (var seed = part * SeedsPerTest; seed < (part + 1) * SeedsPerTest; seed++)
+        {
+            Assert.Null(Failure(seed, StepsPerSeed));
+        }
+    }
+
+    [Fact]
+    public void A_seed_replays_exactly()
+    {
+        for (var seed = 5000; seed < 5010; seed++)
+        {
+            Assert.Equal(Story(seed), Story(seed));
+        }
+    }
+
+    private static string? Failure(int seed, int steps) => Play.Play(SimulationSetup.Of(seed), Step.Schedule(seed, steps)) is { } failure
+        ? $"seed {seed}, {steps} steps (benchmarks: simulate --seed {seed} --steps {steps}): {failure}" : null;
+
+    private static List<string> Story(int seed)
+    {
+        var story = new List<string>();
+        Assert.Null(Play.Play(SimulationSetup.Of(seed), Step.Schedule(seed, StepsPerSeed), story));
+        Assert.True(story.Count > 50);
+        return story;
+    }
+}
