@@ -17,6 +17,7 @@ internal static class ApiJson
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         IgnoreReadOnlyProperties = true,
+        AllowDuplicateProperties = false,
         NumberHandling = JsonNumberHandling.AllowReadingFromString,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters =
@@ -41,8 +42,18 @@ internal static class ApiJson
 
     public static byte[] Write<T>(T answer) => JsonSerializer.SerializeToUtf8Bytes(answer, Options);
 
-    /// <exception cref="JsonException">Not JSON, or a member has the wrong type; its path is told.</exception>
-    public static T? Read<T>(ReadOnlySpan<byte> body) => JsonSerializer.Deserialize<T>(body, Options);
+    /// <exception cref="JsonException">
+    /// Not JSON or too deep; or a member has the wrong type or stands there twice, then its path is told.
+    /// </exception>
+    public static T? Read<T>(ReadOnlySpan<byte> body)
+    {
+        // Looked through first, so that a broken text is not blamed on the member before the break.
+        var reader = new Utf8JsonReader(body);
+        while (reader.Read())
+        {
+        }
+        return JsonSerializer.Deserialize<T>(body, Options);
+    }
 
     /// <summary>The text of an enum value.</summary>
     public static string Text<T>(T value)

@@ -131,8 +131,12 @@ public sealed class TestApi : IAsyncDisposable
         return secret;
     }
 
-    public async Task<ApiAnswer> Send(
-        HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null)
+    public Task<ApiAnswer> Send(
+        HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null) =>
+        SendBytes(method, path, body is null ? null : Encoding.UTF8.GetBytes(body), secret, contentType);
+
+    public async Task<ApiAnswer> SendBytes(
+        HttpMethod method, string path, byte[]? body, string? secret = null, string? contentType = null)
     {
         Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);
@@ -146,7 +150,7 @@ public sealed class TestApi : IAsyncDisposable
         }
         if (body is not null)
         {
-            request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+            request.Content = new ByteArrayContent(body);
             if (contentType is not null)
             {
                 request.Content.Headers.TryAddWithoutValidation("Content-Type", contentType);
