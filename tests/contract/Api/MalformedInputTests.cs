@@ -14,7 +14,7 @@ namespace IotHub.Contract.Api;
 /// What is no good in a request is answered 400 with the argument named, in every operation: the cases are made from the operations
 /// themselves, so that a new one is tried as well. None of it changes anything.
 /// </summary>
-public sealed partial class BadInputTests : IAsyncLifetime
+public sealed partial class MalformedInputTests : IAsyncLifetime
 {
     private static readonly Dictionary<Type, string[]> WrongValues = new()
     {
