@@ -65,7 +65,7 @@ public sealed record BrokerLimits
     /// <summary>Bytes waiting for one session.</summary>
     public long QueuedBytesPerSessionMaximum { get; init; } = 32L * 1024 * 1024;
 
-    /// <summary>Bytes of all messages that a hub keeps for sessions, counted once per message.</summary>
+    /// <summary>Bytes of all messages that a hub keeps for sessions, counted once for each session.</summary>
     public long StoredBytesPerHubMaximum { get; init; } = 140L * 1024 * 1024;
 
     /// <summary>What goes when a session's queue is full.</summary>

@@ -45,6 +45,7 @@ internal static class ManagementApi
         api.MapMetrics();
         api.MapEvents();
         api.Describe();
+        app.MapReferencePage();
         api.Rest();
     }
 }

@@ -17,6 +17,7 @@ internal static class ApiJson
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         IgnoreReadOnlyProperties = true,
+        // Which of two values counts would be a guess, and another one than that of whoever checked the body before us.
         AllowDuplicateProperties = false,
         NumberHandling = JsonNumberHandling.AllowReadingFromString,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
@@ -29,7 +30,13 @@ internal static class ApiJson
     };
 
     /// <summary>JSON Schema of what is read or written as this type.</summary>
-    public static JsonNode Schema(Type type) => Options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions
+    public static JsonNode Schema(Type type)
+    {
+        var schema = Options.GetJsonSchemaAsNode(type, Exported);
+        return Inlined(schema, schema);
+    }
+
+    private static readonly JsonSchemaExporterOptions Exported = new()
     {
         TreatNullObliviousAsNonNullable = true,
         // What our own converters write cannot be seen by the exporter.
@@ -37,8 +44,41 @@ internal static class ApiJson
             context.TypeInfo.Type == typeof(DateTimeOffset) ? new JsonObject { ["type"] = "string", ["format"] = "date-time" }
             : context.TypeInfo.Type == typeof(bool) ? new JsonObject { ["type"] = "boolean" }
             : context.TypeInfo.Type == typeof(bool?) ? new JsonObject { ["type"] = new JsonArray("boolean", "null") }
-            : schema,
-    });
+            : WithoutNeedless(schema),
+    };
+
+    /// <summary>
+    /// The exporter points to where a type stood before, from the root of this schema, which is not the root of the document it becomes a
+    /// part of. None of our types contains itself.
+    /// </summary>
+    private static JsonNode Inlined(JsonNode schema, JsonNode root)
+    {
+        switch (schema)
+        {
+            case JsonObject { Count: 1 } pointer when pointer["$ref"] is { } path:
+                var target = ((string)path!).Split('/').Skip(1).Aggregate(root, (node, name) => node[name]!);
+                return Inlined(target, root);
+            case JsonObject members:
+                return new JsonObject(members.Select(member =>
+                    KeyValuePair.Create(member.Key, member.Value is null ? null : (JsonNode?)Inlined(member.Value, root))));
+            case JsonArray items:
+                return new JsonArray([.. items.Select(item => item is null ? null : Inlined(item, root))]);
+            default:
+                return schema.DeepClone();
+        }
+    }
+
+    /// <summary>What may be null is left out when it is, so nobody may require it.</summary>
+    private static JsonNode WithoutNeedless(JsonNode schema)
+    {
+        if (schema is JsonObject described && described["required"] is JsonArray required && described["properties"] is JsonObject members)
+        {
+            var always = required.Select(name => (string)name!)
+                .Where(name => members[name]?["type"] is not JsonArray types || types.All(type => (string)type! != "null"));
+            described["required"] = new JsonArray([.. always.Select(name => JsonValue.Create(name))]);
+        }
+        return schema;
+    }
 
     public static byte[] Write<T>(T answer) => JsonSerializer.SerializeToUtf8Bytes(answer, Options);
 

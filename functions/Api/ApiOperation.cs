@@ -17,6 +17,15 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
     /// <summary>The parameters of its query.</summary>
     public IReadOnlyList<string> Query { get; private set; } = [];
 
+    /// <summary>The values of <c>order_by</c>.</summary>
+    public IReadOnlyList<string> Orders { get; private set; } = [];
+
+    /// <summary>Not a call of the original service.</summary>
+    public bool IsExtension { get; private set; }
+
+    /// <summary>Parameters of its query that the original service does not have.</summary>
+    public IReadOnlyList<string> ExtraQuery { get; private set; } = [];
+
     /// <summary>Says which body the call reads; reading another one is an error.</summary>
     public ApiOperation Takes<T>()
     {
@@ -27,6 +36,26 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
     public ApiOperation Asks(params string[] query)
     {
         Query = query;
+        return this;
+    }
+
+    /// <summary>A list: its page, and the order by one of these.</summary>
+    public ApiOperation Lists(IEnumerable<string> orders, params string[] filters)
+    {
+        Query = ["page", "page_size", "order_by", .. filters];
+        Orders = [.. orders];
+        return this;
+    }
+
+    public ApiOperation Extends()
+    {
+        IsExtension = true;
+        return this;
+    }
+
+    public ApiOperation AsksMore(params string[] query)
+    {
+        ExtraQuery = query;
         return this;
     }
 }

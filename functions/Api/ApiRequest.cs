@@ -62,7 +62,9 @@ internal sealed class ApiRequest
         {
             var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
             return new Problem.InvalidArguments(
-                path, "format", path == "body" ? "must be a JSON object" : "has the wrong type or an unknown value");
+                path, "format", path == "body"
+                    ? "must be a JSON object, at most 64 levels deep, that has no member twice"
+                    : "has the wrong type or an unknown value, or stands there twice");
         }
     }
 

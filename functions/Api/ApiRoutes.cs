@@ -98,7 +98,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
     {
         foreach (var (name, value) in context.Request.RouteValues)
         {
-            if (name.EndsWith("_id", StringComparison.Ordinal) && !Guid.TryParseExact(value as string, "D", out _))
+            if (name.EndsWith("_id", StringComparison.Ordinal) && !Checks.IsId(value as string, out _))
             {
                 return new Problem.InvalidArguments(name, "format", "must be a UUID");
             }

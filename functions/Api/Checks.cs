@@ -26,6 +26,9 @@ internal sealed class Checks(string region)
         }
     }
 
+    /// <summary>Is it a UUID in its usual form, and nothing more? The framework would take spaces around it.</summary>
+    public static bool IsId(string? text, out Guid id) => Guid.TryParseExact(text, "D", out id) && text!.Length == Guid.Empty.ToString("D").Length;
+
     /// <summary>A UUID, with or without the <c>region/</c> that one client leaves in front of it.</summary>
     public Guid? OptionalId(string argument, string? text)
     {
@@ -34,7 +37,7 @@ internal sealed class Checks(string region)
             return null;
         }
         var bare = text.StartsWith(region + "/", StringComparison.Ordinal) ? text[(region.Length + 1)..] : text;
-        if (Guid.TryParseExact(bare, "D", out var id))
+        if (IsId(bare, out var id))
         {
             return id;
         }

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using IotHub.Core;
+using IotHub.Core.Domain;
 
 namespace IotHub.Functions.Api;
 
@@ -9,9 +10,12 @@ internal static partial class OpenApi
 {
     public const string Path = "/iot/openapi.json";
 
+    /// <summary>Marks what the original service does not have: operations and parameters.</summary>
+    private const string Extension = "x-extension";
+
     public static byte[] Document(IEnumerable<ApiOperation> operations)
     {
-        var (paths, schemas) = (new JsonObject(), new JsonObject());
+        var (paths, schemas) = (new JsonObject(), new JsonObject { ["Problem"] = Problem() });
         foreach (var operation in operations)
         {
             if (paths[operation.Path] is not JsonObject item)
@@ -23,7 +27,12 @@ internal static partial class OpenApi
         return ApiJson.Write(new JsonObject
         {
             ["openapi"] = "3.1.0",
-            ["info"] = new JsonObject { ["title"] = "IoT hub management API", ["version"] = "v1" },
+            ["info"] = new JsonObject
+            {
+                ["title"] = "IoT hub management API",
+                ["version"] = "v1",
+                ["description"] = $"Operations and parameters marked {Extension} are not those of Scaleway's IoT Hub API.",
+            },
             ["security"] = new JsonArray(new JsonObject { ["secretKey"] = new JsonArray() }),
             ["paths"] = paths,
             ["components"] = new JsonObject
@@ -42,15 +51,20 @@ internal static partial class OpenApi
         var parameters = new JsonArray();
         foreach (Match name in PathParameter().Matches(operation.Path))
         {
-            parameters.Add(Parameter(name.Groups[1].Value, "path"));
+            parameters.Add(Parameter(operation, name.Groups[1].Value, "path"));
         }
         foreach (var name in operation.Query)
         {
-            parameters.Add(Parameter(name, "query"));
+            parameters.Add(Parameter(operation, name, "query"));
+        }
+        foreach (var name in operation.ExtraQuery)
+        {
+            parameters.Add(Marked(Parameter(operation, name, "query")));
         }
         var described = new JsonObject
         {
             ["operationId"] = OperationId(operation),
+            ["tags"] = new JsonArray(operation.Path.Split('/')[5]),
             ["description"] = $"Needs the role {ApiJson.Text(operation.Role)}.",
             ["parameters"] = parameters,
             ["responses"] = new JsonObject
@@ -58,32 +72,78 @@ internal static partial class OpenApi
                 [operation.Answer == typeof(Nothing) ? "204" : "200"] = operation.Answer == typeof(Nothing)
                     ? new JsonObject { ["description"] = "Done." }
                     : Content("Done.", Reference(operation.Answer, schemas)),
-                ["default"] = Content("What is wrong, by its type.", new JsonObject
-                {
-                    ["type"] = "object",
-                    ["properties"] = new JsonObject
-                    {
-                        ["message"] = new JsonObject { ["type"] = "string" },
-                        ["type"] = new JsonObject { ["type"] = "string" },
-                    },
-                }),
+                ["default"] = Content("What is wrong, by its type.", ReferenceTo("Problem")),
             },
         };
         if (operation.Body is { } body)
         {
             described["requestBody"] = Content("Null and absent mean the same.", Reference(body, schemas));
         }
+        return operation.IsExtension ? Marked(described) : described;
+    }
+
+    private static JsonObject Marked(JsonObject described)
+    {
+        described[Extension] = true;
         return described;
     }
 
-    private static JsonObject Parameter(string name, string place)
+    private static JsonObject Parameter(ApiOperation operation, string name, string place) => new()
     {
-        var schema = new JsonObject { ["type"] = name is "page" or "page_size" ? "integer" : "string" };
-        if (name.EndsWith("_id", StringComparison.Ordinal))
+        ["name"] = name,
+        ["in"] = place,
+        ["required"] = place == "path",
+        ["schema"] = Schema(operation, name),
+    };
+
+    private static JsonObject Schema(ApiOperation operation, string name) => name switch
+    {
+        "page" => new JsonObject { ["type"] = "integer", ["minimum"] = 1, ["default"] = 1 },
+        "page_size" => new JsonObject
         {
-            schema["format"] = "uuid";
-        }
-        return new JsonObject { ["name"] = name, ["in"] = place, ["required"] = place == "path", ["schema"] = schema };
+            ["type"] = "integer",
+            ["minimum"] = 1,
+            ["maximum"] = ApiQuery.MaximumPageSize,
+            ["default"] = ApiQuery.DefaultPageSize,
+        },
+        "order_by" => Choice(operation.Orders),
+        "status" => Choice(Enum.GetValues<DeviceStatus>().Select(ApiJson.Text)),
+        "delete_devices" or "allow_insecure" => new JsonObject { ["type"] = "boolean" },
+        "start_date" => new JsonObject { ["type"] = "string", ["format"] = "date-time" },
+        _ when name.EndsWith("_id", StringComparison.Ordinal) => new JsonObject { ["type"] = "string", ["format"] = "uuid" },
+        _ => new JsonObject { ["type"] = "string" },
+    };
+
+    private static JsonObject Choice(IEnumerable<string> values) =>
+        new() { ["type"] = "string", ["enum"] = new JsonArray([.. values.Select(value => JsonValue.Create(value))]) };
+
+    private static JsonObject Problem()
+    {
+        static JsonObject Text() => new() { ["type"] = "string" };
+        return new JsonObject
+        {
+            ["type"] = "object",
+            ["description"] = "What further members there are depends on the type.",
+            ["required"] = new JsonArray("message"),
+            ["properties"] = new JsonObject
+            {
+                ["message"] = Text(),
+                ["type"] = Text(),
+                ["resource"] = Text(),
+                ["resource_id"] = Text(),
+                ["help_message"] = Text(),
+                ["precondition"] = Text(),
+                ["current_state"] = Text(),
+                ["method"] = Text(),
+                ["reason"] = Text(),
+                ["details"] = new JsonObject
+                {
+                    ["type"] = "array",
+                    ["description"] = "Of invalid_arguments: argument_name, reason and help_message of each that is wrong.",
+                    ["items"] = new JsonObject { ["type"] = "object" },
+                },
+            },
+        };
     }
 
     private static JsonObject Content(string description, JsonObject schema) => new()
@@ -95,8 +155,10 @@ internal static partial class OpenApi
     private static JsonObject Reference(Type type, JsonObject schemas)
     {
         schemas[type.Name] ??= ApiJson.Schema(type);
-        return new JsonObject { ["$ref"] = "#/components/schemas/" + type.Name };
+        return ReferenceTo(type.Name);
     }
+
+    private static JsonObject ReferenceTo(string schema) => new() { ["$ref"] = "#/components/schemas/" + schema };
 
     private static string OperationId(ApiOperation operation) =>
         string.Join('_', operation.Path.Split('/').Skip(5).Select(part => part.Trim('{', '}')).Prepend(operation.Method.ToLowerInvariant()));

@@ -10,7 +10,7 @@ namespace IotHub.Functions.Devices;
 internal sealed class DeviceFunctions(
     ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
 {
-    private static readonly SortOrders<Device> Orders = new(
+    public static readonly SortOrders<Device> Orders = new(
         device => device.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
         ("status", (a, b) => string.CompareOrdinal(ApiJson.Text(a.Status), ApiJson.Text(b.Status))),

@@ -18,7 +18,7 @@ internal static class DeviceRoutes
     {
         const ApiRole Operator = ApiRole.Operator;
         api.Get("/devices", (DeviceFunctions devices, ApiRequest request) => devices.List(request))
-            .Asks("page", "page_size", "order_by", "name", "hub_id", "allow_insecure", "status");
+            .Lists(DeviceFunctions.Orders.Names, "name", "hub_id", "allow_insecure", "status");
         api.Post("/devices", Operator, (DeviceFunctions devices, ApiRequest request) => devices.Create(request))
             .Takes<CreateDeviceRequest>();
         api.Get("/devices/{device_id}", (DeviceFunctions devices, ApiRequest request) => devices.Get(request));

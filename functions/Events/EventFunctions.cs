@@ -43,5 +43,6 @@ internal static class EventRoutes
 {
     public static void MapEvents(this ApiRoutes api) =>
         api.Get("/hubs/{hub_id}/events", (EventFunctions events, ApiRequest request) => events.List(request))
-            .Asks("page_size", "page_token");
+            .Asks("page_size", "page_token")
+            .Extends();
 }

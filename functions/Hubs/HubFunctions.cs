@@ -122,7 +122,7 @@ internal sealed class HubFunctions(
         return default(Nothing);
     }
 
-    private static SortOrders<Hub> Orders(DateTimeOffset now) => new(
+    public static SortOrders<Hub> Orders(DateTimeOffset now) => new(
         hub => hub.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
         ("status", (a, b) => string.CompareOrdinal(ApiJson.Text(a.StatusAt(now)), ApiJson.Text(b.StatusAt(now)))),

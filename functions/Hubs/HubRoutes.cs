@@ -15,7 +15,7 @@ internal static class HubRoutes
     public static void MapHubs(this ApiRoutes api)
     {
         api.Get("/hubs", (HubFunctions hubs, ApiRequest request) => hubs.List(request))
-            .Asks("page", "page_size", "order_by", "project_id", "organization_id", "name");
+            .Lists(HubFunctions.Orders(default).Names, "project_id", "organization_id", "name");
         api.Post("/hubs", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Create(request))
             .Takes<CreateHubRequest>();
         api.Get("/hubs/{hub_id}", (HubFunctions hubs, ApiRequest request) => hubs.Get(request));

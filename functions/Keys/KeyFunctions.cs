@@ -37,7 +37,7 @@ internal sealed class KeyFunctions(IApiKeys keys, TimeProvider time)
     /// <summary>Keys of one organization.</summary>
     private const int Quota = 100;
 
-    private static readonly SortOrders<ApiKey> Orders = new(
+    public static readonly SortOrders<ApiKey> Orders = new(
         _ => Guid.Empty,
         ("created_at", (a, b) => (a.CreatedAt, a.AccessKey).CompareTo((b.CreatedAt, b.AccessKey))),
         ("access_key", (a, b) => string.CompareOrdinal(a.AccessKey, b.AccessKey)));

@@ -12,9 +12,12 @@ internal static class KeyRoutes
     {
         const ApiRole Administrator = ApiRole.Administrator;
         api.Get("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.List(request))
-            .Asks("page", "page_size", "order_by", "project_id");
+            .Lists(KeyFunctions.Orders.Names, "project_id")
+            .Extends();
         api.Post("/api-keys", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Create(request))
-            .Takes<CreateKeyRequest>();
-        api.Delete("/api-keys/{access_key}", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Revoke(request));
+            .Takes<CreateKeyRequest>()
+            .Extends();
+        api.Delete("/api-keys/{access_key}", Administrator, (KeyFunctions keys, ApiRequest request) => keys.Revoke(request))
+            .Extends();
     }
 }

@@ -27,7 +27,7 @@ internal sealed record CreateNetworkRequest
 /// <summary>Create, read and delete networks; there is no way to change one.</summary>
 internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker, FunctionsSettings settings)
 {
-    private static readonly SortOrders<Network> Orders = new(
+    public static readonly SortOrders<Network> Orders = new(
         network => network.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
         ("type", (a, b) => string.CompareOrdinal(ApiJson.Text(a.Type), ApiJson.Text(b.Type))),

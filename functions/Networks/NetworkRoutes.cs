@@ -12,7 +12,7 @@ internal static class NetworkRoutes
     {
         const ApiRole Administrator = ApiRole.Administrator;
         api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request))
-            .Asks("page", "page_size", "order_by", "name", "hub_id", "topic_prefix");
+            .Lists(NetworkFunctions.Orders.Names, "name", "hub_id", "topic_prefix");
         api.Post("/networks", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request))
             .Takes<CreateNetworkRequest>();
         api.Get("/networks/{network_id}", (NetworkFunctions networks, ApiRequest request) => networks.Get(request));

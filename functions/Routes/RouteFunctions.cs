@@ -9,7 +9,7 @@ namespace IotHub.Functions.Routes;
 /// <summary>Create, read, change and delete routes. Nothing here contacts a route's target.</summary>
 internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs, BrokerClient broker, FunctionsSettings settings)
 {
-    private static readonly SortOrders<Route> Orders = new(
+    public static readonly SortOrders<Route> Orders = new(
         route => route.Id,
         ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
         ("hub_id", (a, b) => a.HubId.CompareTo(b.HubId)),

@@ -15,7 +15,7 @@ internal static class RouteRoutes
     public static void MapRoutes(this ApiRoutes api)
     {
         api.Get("/routes", (RouteFunctions routes, ApiRequest request) => routes.List(request))
-            .Asks("page", "page_size", "order_by", "hub_id", "name");
+            .Lists(RouteFunctions.Orders.Names, "hub_id", "name");
         api.Post("/routes", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Create(request))
             .Takes<RouteRequest>();
         api.Get("/routes/{route_id}", (RouteFunctions routes, ApiRequest request) => routes.Get(request));

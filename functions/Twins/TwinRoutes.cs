@@ -12,8 +12,10 @@ internal static class TwinRoutes
         api.Get("/twins/{twin_id}", (TwinFunctions twins, ApiRequest request) => twins.List(request));
         api.Delete("/twins/{twin_id}", Operator, (TwinFunctions twins, ApiRequest request) => twins.DeleteAll(request));
         api.Get("/twins/{twin_id}/documents/{document_name}", (TwinFunctions twins, ApiRequest request) => twins.Get(request));
-        api.Put("/twins/{twin_id}/documents/{document_name}", Operator, (TwinFunctions twins, ApiRequest request) => twins.Put(request));
-        api.Patch("/twins/{twin_id}/documents/{document_name}", Operator, (TwinFunctions twins, ApiRequest request) => twins.Patch(request));
+        api.Put("/twins/{twin_id}/documents/{document_name}", Operator, (TwinFunctions twins, ApiRequest request) => twins.Put(request))
+            .Takes<TwinWriteRequest>();
+        api.Patch("/twins/{twin_id}/documents/{document_name}", Operator, (TwinFunctions twins, ApiRequest request) => twins.Patch(request))
+            .Takes<TwinWriteRequest>();
         api.Delete(
             "/twins/{twin_id}/documents/{document_name}", Operator, (TwinFunctions twins, ApiRequest request) => twins.Delete(request));
     }

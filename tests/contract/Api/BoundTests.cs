@@ -1,9 +1,13 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using Xunit;
 
 namespace IotHub.Contract.Api;
 
-/// <summary>Every bound of an argument: what lies on it is stored and shown again whole, one more is refused with the argument named.</summary>
+/// <summary>
+/// Every bound of an argument: what lies on it is stored and shown again whole, one more is refused with the argument named. So is what
+/// is no text at all.
+/// </summary>
 public sealed class BoundTests : IAsyncLifetime
 {
     private TestApi _api = null!;
@@ -156,6 +160,28 @@ public sealed class BoundTests : IAsyncLifetime
         Assert.Equal(255, ((string)(await Create(255)).Ok["api_key"]!["description"]!).Length);
         Assert.Equal([("description", "constraint")], (await Create(256)).WrongArguments());
         Assert.Equal([("role", "required")], (await _api.Post("api-keys")).WrongArguments());
+    }
+
+    [Theory]
+    [InlineData("\"\\ud800\"")]
+    [InlineData("\"\\udc00\\ud800\"")]
+    [InlineData("\"\xff\"")]
+    public async Task Text_that_is_no_unicode_is_named(string text)
+    {
+        var raw = Encoding.Latin1.GetBytes($$"""{"name":{{text}}}""");
+        foreach (var path in new[] { "hubs", "devices", "networks", "routes" })
+        {
+            Assert.Equal([("name", "format")], (await _api.SendBytes(HttpMethod.Post, path, raw)).WrongArguments());
+        }
+        var device = await _api.NewDevice(_hub);
+        var twin = Encoding.Latin1.GetBytes($$$"""{"data":{"a":{{{text}}}}}""");
+        Assert.Equal(
+            [("body", "format")],
+            (await _api.SendBytes(HttpMethod.Put, $"twins/{device["id"]}/documents/current", twin)).WrongArguments());
+        var key = Encoding.Latin1.GetBytes($$$"""{"data":{{{{text}}}:1}}""");
+        Assert.Equal(
+            [("body", "format")],
+            (await _api.SendBytes(HttpMethod.Put, $"twins/{device["id"]}/documents/current", key)).WrongArguments());
     }
 
     private static string Text(int length) => new('a', length);

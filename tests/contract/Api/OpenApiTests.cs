@@ -58,6 +58,26 @@ public sealed class OpenApiTests : IAsyncLifetime
         Assert.Equal("date-time", (string)schemas["HubAnswer"]!["properties"]!["created_at"]!["format"]!);
     }
 
+    [Fact]
+    public async Task The_page_that_shows_the_document_takes_everything_from_this_server()
+    {
+        var page = await _api.Get("/iot/reference/", "");
+        Assert.Equal((200, "text/html; charset=utf-8"), (page.Status, page.Headers["Content-Type"]));
+        var policy = page.Headers["Content-Security-Policy"];
+        Assert.StartsWith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'", policy, StringComparison.Ordinal);
+        Assert.DoesNotContain("unsafe", policy, StringComparison.Ordinal);
+        foreach (var (name, type) in new[] { ("reference.js", "text/javascript"), ("reference.css", "text/css") })
+        {
+            Assert.Contains($"\"{name}\"", page.Text, StringComparison.Ordinal);
+            var file = await _api.Get("/iot/reference/" + name, "");
+            Assert.Equal((200, $"{type}; charset=utf-8", "nosniff"), (file.Status, file.Headers["Content-Type"], file.Headers["X-Content-Type-Options"]));
+            Assert.DoesNotContain("://", file.Text, StringComparison.Ordinal);
+        }
+        Assert.DoesNotContain("://", page.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("<script>", page.Text, StringComparison.Ordinal);
+        Assert.Equal(200, (await _api.Get("/iot/reference", "")).Status);
+    }
+
     private static IEnumerable<string> References(JsonNode? node) => node switch
     {
         JsonObject members => members.SelectMany(member => member.Key == "$ref" && member.Value is JsonValue text

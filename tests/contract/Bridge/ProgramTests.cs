@@ -86,7 +86,7 @@ public sealed class ProgramTests
     [Theory]
     [InlineData("unknown option --prot", "--prot")]
     [InlineData("AzureWebJobsStorage is not set")]
-    [InlineData("the data folder /proc/nothing/here cannot be made", "--standalone", "--port", "0", "--data", "/proc/nothing/here")]
+    [InlineData("the store in /proc/nothing/here cannot be used", "--standalone", "--port", "0", "--data", "/proc/nothing/here")]
     public Task A_mistake_is_one_sentence(string expected, params string[] args) => Fails(expected, args);
 
     [Fact]
