@@ -46,6 +46,7 @@ internal static class ManagementApi
         api.MapEvents();
         api.Describe();
         app.MapReferencePage();
+        app.MapServerCa();
         api.Rest();
     }
 }

@@ -75,7 +75,8 @@ public sealed class TestApi : IAsyncDisposable
     /// <summary>The key that <see cref="Send"/> uses: may do all in its organization.</summary>
     public string Secret { get; private set; } = "";
 
-    public static Task<TestApi> InMemory(Uri? broker = null) => Start(broker, Stores.InMemory);
+    public static Task<TestApi> InMemory(Uri? broker = null, string serverCaPem = "") =>
+        Start(broker, Stores.InMemory, serverCaPem: serverCaPem);
 
     public static async Task<TestApi> InTables(Uri? broker = null)
     {
@@ -85,7 +86,8 @@ public sealed class TestApi : IAsyncDisposable
 
     public static Task<TestApi> Over(Func<TimeProvider, Stores> storage, bool withKey) => Start(null, storage, withKey);
 
-    private static async Task<TestApi> Start(Uri? broker, Func<TimeProvider, Stores> storage, bool withKey = true)
+    private static async Task<TestApi> Start(
+        Uri? broker, Func<TimeProvider, Stores> storage, bool withKey = true, string serverCaPem = "")
     {
         var time = new ShiftedTime();
         var stores = storage(time);
@@ -99,6 +101,7 @@ public sealed class TestApi : IAsyncDisposable
             MqttEndpoint = "iot.example.com",
             RestEndpoint = "rest.example.com",
             SigfoxEndpoint = "sigfox.example.com",
+            ServerCaPem = serverCaPem,
         };
         var app = FunctionsHost.Build(settings, services =>
         {
