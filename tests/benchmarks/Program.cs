@@ -1,4 +1,5 @@
 using IotHub.Benchmarks;
+using IotHub.Benchmarks.Api;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Load;
@@ -13,6 +14,8 @@ return args.FirstOrDefault() switch
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
+    "api" => await ApiCommand.Run(args[1..]),
+    ApiServer.Verb => await ApiServer.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -29,6 +32,8 @@ static int Usage()
         {CompareCommand.Usage}
 
         {SoakCommand.Usage}
+
+        {ApiCommand.Usage}
         """);
     return 2;
 }
