@@ -10,6 +10,8 @@ namespace IotHub.Broker.Bridge;
 internal sealed partial class RestoredSessions(
     HubDirectory directory, IBrokerControl control, BridgeLimits limits, TimeProvider clock, ILogger logger)
 {
+    private const int ReadingsAtOnce = 16;
+
     /// <summary>Until all were looked up. A registry that does not answer is asked again.</summary>
     /// <param name="devicesByHub">What came from the log.</param>
     public async Task LookUp(IReadOnlyDictionary<Guid, IReadOnlyList<Guid>> devicesByHub, CancellationToken cancel)
@@ -23,10 +25,8 @@ internal sealed partial class RestoredSessions(
                     control.DisconnectHub(hubId, ReasonCode.AdministrativeAction, because: null, dropEverything: true);
                     continue;
                 }
-                foreach (var deviceId in devices)
-                {
-                    await LookUp(hub, deviceId, cancel);
-                }
+                var atOnce = new ParallelOptions { MaxDegreeOfParallelism = ReadingsAtOnce, CancellationToken = cancel };
+                await Parallel.ForEachAsync(devices, atOnce, async (deviceId, token) => await LookUp(hub, deviceId, token));
             }
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)

@@ -7,9 +7,12 @@ namespace IotHub.Broker.Durability;
 public sealed class FileShardFiles(string folder, int shard, Guid storeId) : IShardFiles
 {
     public const string Extension = ".log";
+
+    /// <summary>Beside the segments: which of them there must be.</summary>
+    public const string NoteName = "segments";
     private const int NameDigits = 19;
 
-    /// <summary>A segment that is being made; whatever has this name was not finished.</summary>
+    /// <summary>A segment or note that is being made; whatever has this name was not finished.</summary>
     private const string UnfinishedName = "unfinished";
 
     public int Shard => shard;
@@ -57,6 +60,25 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
             throw;
         }
         return new FileSegment(path, first, file);
+    }
+
+    public byte[]? ReadNote()
+    {
+        var path = Path.Combine(folder, NoteName);
+        return File.Exists(path) ? File.ReadAllBytes(path) : null;
+    }
+
+    public void WriteNote(ReadOnlySpan<byte> bytes)
+    {
+        var unfinished = Path.Combine(folder, UnfinishedName);
+        File.Delete(unfinished);
+        using (var file = PrivateFile.Create(unfinished))
+        {
+            RandomAccess.Write(file, bytes, 0);
+            DiskSync.Data(file, unfinished);
+        }
+        File.Move(unfinished, Path.Combine(folder, NoteName), overwrite: true);
+        DiskSync.Folder(folder);
     }
 
     public void Delete(ISegment segment)

@@ -20,6 +20,12 @@ public interface IShardFiles
     /// </summary>
     ISegment Create(long first, ReadOnlySpan<byte> header);
 
+    /// <summary>The few bytes that stand beside the segments; null when nothing was ever written.</summary>
+    byte[]? ReadNote();
+
+    /// <summary>Replaces them: durable when it returns, and at any time wholly the old or the new ones.</summary>
+    void WriteNote(ReadOnlySpan<byte> bytes);
+
     /// <summary>Durable when it returns: segments go in the order in which they are given here, whatever happens.</summary>
     void Delete(ISegment segment);
 }

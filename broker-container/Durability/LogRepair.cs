@@ -29,13 +29,14 @@ internal sealed class LogRepair(IShardFiles files)
                     Mend(output, segments, damage, keep);
                 }
             }
+            var found = damages.Count + CheckRange(output, segments, mend: keep is not null);
             var end = scan.TornOffset < 0 ? ""
                 : $"; {scan.TornBytes} bytes at offset {scan.TornOffset} of {segments[^1].Name} are an unfinished write, "
                 + "which the next start cuts off";
             output.WriteLine(
                 $"shard {files.Shard}: {scan.Records} whole records in {segments.Count} files, "
-                + $"damaged ranges: {damages.Count}, given up before: {scan.Gaps}{end}");
-            return damages.Count;
+                + $"damaged ranges: {found}, given up before: {scan.Gaps}{end}");
+            return found;
         }
         finally
         {
@@ -44,6 +45,27 @@ internal sealed class LogRepair(IShardFiles files)
                 segment.Dispose();
             }
         }
+    }
+
+    /// <summary>Is the oldest or newest segment missing? Then it is given up by a note that does not name it.</summary>
+    /// <returns>1 if so, else 0.</returns>
+    private int CheckRange(TextWriter output, IReadOnlyList<ISegment> segments, bool mend)
+    {
+        try
+        {
+            SegmentRange.Read(files)?.ThrowIfMissing(files, segments);
+            return 0;
+        }
+        catch (DamagedLogException e)
+        {
+            output.WriteLine($"{e.Message}; what was in it would be given up");
+        }
+        if (mend)
+        {
+            SegmentRange.Of(segments).Write(files);
+            output.WriteLine($"{files.Name}: given up; the log is what is there");
+        }
+        return 1;
     }
 
     private static void Say(TextWriter output, Damage damage, long records)

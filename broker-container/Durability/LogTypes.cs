@@ -46,6 +46,10 @@ public sealed class DamagedLogException : Exception
         Length = length;
     }
 
+    /// <summary>It is not one range of bytes that is wrong.</summary>
+    public DamagedLogException(string sentence, string folder)
+        : base(sentence) => File = folder;
+
     public string File { get; }
 
     public long Offset { get; }

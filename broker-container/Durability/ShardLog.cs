@@ -27,18 +27,23 @@ public sealed partial class ShardLog : IDisposable
     private bool _newSegment;
     private bool _marked;
     private ISegment? _next;
+
+    /// <summary>As it stands beside the segments; only the thread that writes and deletes touches it.</summary>
+    private SegmentRange _range;
     private int _extendBy;
 
     /// <summary>Replaced, never changed, so that readers of committed records need no lock.</summary>
     private volatile SegmentInfo[] _segments;
 
     private ShardLog(
-        IShardFiles files, LogOptions options, SegmentInfo[] segments, RecoveryReport recovery, LogClock lastClock, bool marked)
+        IShardFiles files, LogOptions options, SegmentInfo[] segments, SegmentRange range, RecoveryReport recovery, LogClock lastClock,
+        bool marked)
     {
         _files = files;
         _options = options;
         _seed = LogFormat.Seed(files.StoreId, files.Shard);
         _segments = segments;
+        _range = range;
         _marked = marked;
         _extendBy = options.ExtendBytesMinimum;
         Recovery = recovery;
@@ -76,7 +81,11 @@ public sealed partial class ShardLog : IDisposable
     public IReadOnlyList<SegmentInfo> Segments => _segments;
 
     /// <summary>Makes the first segment of a shard that has none. A shard without a segment has lost it.</summary>
-    public static void Create(IShardFiles files) => NewSegment(files, 0, LogFormat.NoSegment).Dispose();
+    public static void Create(IShardFiles files)
+    {
+        NewSegment(files, 0, LogFormat.NoSegment).Dispose();
+        new SegmentRange(0, 0).Write(files);
+    }
 
     /// <summary>Reads everything and hands each record of a whole commit, in order, to <paramref name="apply"/>.</summary>
     /// <exception cref="DamagedLogException">Bytes inside are not what was written; nothing was changed.</exception>
@@ -91,6 +100,8 @@ public sealed partial class ShardLog : IDisposable
             {
                 throw new StartException($"{files.Name} holds no part of its log: the files are missing");
             }
+            var noted = SegmentRange.Read(files);
+            noted?.ThrowIfMissing(files, segments);
             var scan = new LogScan(files, segments, apply, damage => throw damage.ToException());
             scan.Run();
             var last = segments[^1];
@@ -104,7 +115,13 @@ public sealed partial class ShardLog : IDisposable
             var report = new RecoveryReport(
                 segments.Count, scan.Records, scan.Blocks, scan.Bytes, scan.TornBytes,
                 scan.TornOffset >= 0 ? last.Name : null, Math.Max(0, scan.TornOffset), scan.Gaps);
-            return new ShardLog(files, options, infos, report, scan.LastClock, scan.EndsWithMark);
+            if (noted is null)
+            {
+                // An older broker's: from here on it is known.
+                noted = SegmentRange.Of(segments);
+                noted.Value.Write(files);
+            }
+            return new ShardLog(files, options, infos, noted.Value, report, scan.LastClock, scan.EndsWithMark);
         }
         catch
         {
@@ -238,6 +255,11 @@ public sealed partial class ShardLog : IDisposable
         _deleting.Enqueue(segment);
         while (_deleting.TryPeek(out var oldest))
         {
+            if (_range.Oldest < oldest.End)
+            {
+                // First: from here on it may be missing.
+                Note(_range with { Oldest = oldest.End });
+            }
             _files.Delete(oldest.File);
             oldest.File.Dispose();
             _deleting.Dequeue();
@@ -279,8 +301,16 @@ public sealed partial class ShardLog : IDisposable
         _next = null;
         var before = last.Bytes > 0 ? last : _segments.Length > 1 ? _segments[^2] : null;
         _next = NewSegment(_files, _batch.Start, before?.First ?? LogFormat.NoSegment);
+        // Before anything is in it that may not be lost.
+        Note(_range with { Newest = _batch.Start });
         _extendBy = _options.ExtendBytesMinimum;
         return _next;
+    }
+
+    private void Note(SegmentRange range)
+    {
+        range.Write(_files);
+        _range = range;
     }
 
     private void ThrowIfNoneUnderWay()

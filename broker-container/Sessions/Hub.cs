@@ -8,7 +8,8 @@ namespace IotHub.Broker.Sessions;
 
 /// <summary>
 /// One hub: its sessions, subscriptions, retained messages and routes. Nothing of another hub can be reached from here. Touched only
-/// under its lane. What can happen to it stands in four files: Hub.cs (what it is), HubPublishing.cs, HubSubscribing.cs, HubSessions.cs.
+/// under its lane. Hub.cs is what it is; what can happen to it stands in files of their own: HubSessions.cs, HubSubscribing.cs, HubPublishing.cs,
+/// HubQueues.cs; and with a disk HubRecording.cs, HubStoring.cs, HubLoading.cs, HubRestoring.cs.
 /// </summary>
 public sealed partial class Hub(Lane lane, Guid id)
 {

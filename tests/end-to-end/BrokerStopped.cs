@@ -96,6 +96,39 @@ public sealed class BrokerStopped(OwnBrokerFixture fixture) : IClassFixture<OwnB
         Assert.Equal(0, (await fixture.Api.Get($"hubs/{hub.Id}")).GetProperty("connected_device_count").GetInt64());
     }
 
+    [Fact]
+    public async Task A_killed_broker_remembers_sessions_and_messages_but_not_the_will_of_a_device_deleted_meanwhile()
+    {
+        await using var hub = await fixture.Api.NewHub();
+        await using var clients = new MqttClients();
+        var (away, dying, deleted) = (await hub.NewDevice(), await hub.NewDevice(), await hub.NewDevice());
+        var keeping = hub.Login(away, 5) with { CleanStart = false, SessionExpiry = 3600 };
+        var client = await clients.Connected(ClientKind.MqttNet, keeping);
+        await client.Subscribe("#", 1);
+        await client.Drop();
+        await clients.Connected(
+            ClientKind.MqttNet, hub.Login(dying, 5) with { SessionExpiry = 3600, Will = new MqttWill("wills/dying", "cut off", 1) });
+        await clients.Connected(
+            ClientKind.MqttNet, hub.Login(deleted, 5) with { SessionExpiry = 3600, Will = new MqttWill("wills/deleted", "not mine to say", 1) });
+        var saying = await clients.OfNewDevice(hub);
+        await saying.Publish("a", "while it was away", 1, retain: true);
+
+        await fixture.Local.KillBroker();
+        await hub.DeleteDevice(deleted);
+        await fixture.Local.StartBroker();
+
+        var back = clients.New(ClientKind.MqttNet);
+        Assert.Equal(new MqttConnected(0, SessionPresent: true), await back.Connect(keeping));
+        Assert.Equal("while it was away", (await back.Next()).Text);
+        Assert.Equal("cut off", (await back.Next()).Text);
+        saying = await clients.OfNewDevice(hub);
+        await saying.Publish("b", "still subscribed", 1);
+        Assert.Equal("still subscribed", (await back.Next()).Text);
+        var later = await clients.OfNewDevice(hub);
+        await later.Subscribe("a");
+        Assert.Equal("while it was away", (await later.Next()).Text);
+    }
+
     /// <summary>Of the last day; devices are counted once however many points show them.</summary>
     private async Task<long> Total(string path, string name)
     {

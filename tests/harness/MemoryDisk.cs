@@ -17,6 +17,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
 
     private readonly Random _random = new(seed);
     private readonly SortedDictionary<long, FileBytes> _files = [];
+    private byte[]? _note;
     private int _crashIn;
     private int _failIn;
     private int _life;
@@ -91,6 +92,18 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
         Change(_life, 0, null, atomic: () => _files.Remove(first));
     }
 
+    public byte[]? ReadNote()
+    {
+        ThrowIfDown(_life);
+        return _note;
+    }
+
+    public void WriteNote(ReadOnlySpan<byte> bytes)
+    {
+        var note = bytes.ToArray();
+        Change(_life, 0, null, atomic: () => _note = note);
+    }
+
     public byte[] Read(long first) => (byte[])_files[first].Content.Clone();
 
     public void FlipBit(long first, long offset, int bit) => _files[first].Content[offset] ^= (byte)(1 << bit);
@@ -102,7 +115,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
     /// <summary>The same files on a disk of its own.</summary>
     public MemoryDisk Copy(int newSeed)
     {
-        var copy = new MemoryDisk(newSeed, shard, StoreId);
+        var copy = new MemoryDisk(newSeed, shard, StoreId) { _note = _note };
         foreach (var (first, file) in _files)
         {
             copy._files[first] = new FileBytes { Content = (byte[])file.Content.Clone() };

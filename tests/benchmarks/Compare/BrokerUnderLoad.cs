@@ -29,7 +29,9 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
     /// <summary>Our broker, stand-alone, as the Release build of this checkout left it.</summary>
     /// <param name="core">The processor that it has to stay on, or null.</param>
     /// <param name="transport">Another transport for plain TCP than the broker would choose.</param>
-    public static async Task<BrokerUnderLoad> StartOurs(TempFolder files, string? core = null, string? transport = null)
+    /// <param name="data">Folder of a store, or null for a broker that keeps nothing.</param>
+    public static async Task<BrokerUnderLoad> StartOurs(
+        TempFolder files, string? core = null, string? transport = null, string? data = null)
     {
         var program = RepositoryRoot.Combine("broker-container", "bin", "Release", "net10.0", "IotHub.Broker");
         if (!File.Exists(program))
@@ -42,6 +44,10 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
         if (transport is not null)
         {
             arguments.AddRange(["--transport", transport]);
+        }
+        if (data is not null)
+        {
+            arguments.AddRange(["--data", data]);
         }
         var process = Start(core, program, arguments);
         await Until(process, () => process.StandardOutput.Contains("ready {", StringComparison.Ordinal));

@@ -10,9 +10,9 @@ internal static class SoakCommand
 {
     public const string Usage =
         """
-        soak [--minutes N (20)]
+        soak [--minutes N (20)] [--data]
           mixed load on our broker: every QoS, retained, shared, clients that are cut and return, slow readers; nothing
-          lost or doubled beyond what the standard permits, and flat memory
+          lost or doubled beyond what the standard permits, and flat memory; with --data it keeps its state on disk
         """;
 
     /// <summary>Growth between the third and the last sixth of the time that is still called flat.</summary>
@@ -25,9 +25,11 @@ internal static class SoakCommand
         var at = Array.IndexOf(args, "--minutes");
         var duration = TimeSpan.FromMinutes(at >= 0 ? double.Parse(args[at + 1], CultureInfo.InvariantCulture) : 20);
         using var files = new TempFolder("soak");
-        await using var broker = await BrokerUnderLoad.StartOurs(files);
+        var data = args.Contains("--data") ? files.Combine("data") : null;
+        await using var broker = await BrokerUnderLoad.StartOurs(files, data: data);
         await using var run = new SoakRun(broker.Port);
         var samples = new List<(long RssKb, int Files)>();
+        var largestStore = 0L;
         var before = ProcessFigures.Of(broker.Pid);
         var loadBefore = ProcessFigures.LoadAverage();
         await run.Execute(duration, () =>
@@ -35,6 +37,7 @@ internal static class SoakCommand
             if (!broker.HasEnded)
             {
                 samples.Add((ProcessFigures.Of(broker.Pid).RssKb, ProcessFigures.OpenFiles(broker.Pid)));
+                largestStore = Math.Max(largestStore, BytesIn(data));
                 if (samples.Count % 60 == 0)
                 {
                     var (arrived, bad) = (run.Streams.Sum(s => s.Arrived), run.Streams.Sum(s => s.Doubled + s.Reordered));
@@ -52,6 +55,7 @@ internal static class SoakCommand
             {DateTime.UtcNow:yyyy-MM-dd HH:mm} UTC, {duration.TotalMinutes:0.#} minutes, load average {loadBefore} before,
             {ProcessFigures.LoadAverage()} after. {run.Streams.Sum(s => s.Arrived):#,0} messages arrived, {run.Cuts:#,0} cuts,
             {run.Churned:#,0} passing clients, {run.Retained.Looks:#,0} looks at retained messages, {used:0} s CPU of the broker.
+            {(data is null ? "Without a store." : $"The store took {largestStore / 1e6:0} MB at most, {BytesIn(data) / 1e6:0} MB at the end.")}
 
             """);
         WriteStreams(run.Streams);
@@ -97,6 +101,22 @@ internal static class SoakCommand
             Console.WriteLine($"| {what} | {found} | {(isGood ? "good" : "**bad**")} |");
         }
         return Array.TrueForAll(verdicts, v => v.IsGood);
+    }
+
+    /// <summary>Of all files in the folder; a file that is deleted while we look does not count.</summary>
+    private static long BytesIn(string? folder) => folder is null ? 0
+        : new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(LengthOf);
+
+    private static long LengthOf(FileInfo file)
+    {
+        try
+        {
+            return file.Length;
+        }
+        catch (FileNotFoundException)
+        {
+            return 0;
+        }
     }
 
     private static string Mb(long kb) => $"{kb / 1024.0:0.0} MB";

@@ -70,7 +70,8 @@ public sealed class FileStoreTests : IDisposable
         }
 
         Assert.Single(log.Segments);
-        Assert.Single(Directory.GetFiles(_folder.Combine("shard-00")));
+        Assert.Equal("segments", Assert.Single(Names(), name => !name.EndsWith(".log", StringComparison.Ordinal)));
+        Assert.Equal(2, Names().Length);
         byte[] buffer = [];
         Assert.Equal(-1, log.TryRead(positions[0], ref buffer, out _));
         Assert.Equal(4000, log.TryRead(positions[^1], ref buffer, out _));
@@ -96,7 +97,7 @@ public sealed class FileStoreTests : IDisposable
         Assert.Equal("rwx------", Mode(_folder.Combine("made")));
         Assert.Equal("rwx------", Mode(_folder.Combine("made", "shard-00")));
         var files = Directory.GetFiles(_folder.Combine("made", "shard-00"));
-        Assert.Equal(2, files.Length);
+        Assert.Equal(3, files.Length);
         Assert.All(files, file => Assert.Equal("rw-------", Mode(file)));
         Assert.Equal("rw-------", Mode(_folder.Combine("made", "store")));
 
@@ -181,8 +182,10 @@ public sealed class FileStoreTests : IDisposable
         using var store = BrokerStore.Open(_folder.Path, 1);
         using var log = ShardLog.Open(store.FilesOf(0), new LogOptions(), Nothing);
         Assert.Equal(1, log.Recovery.Records);
-        Assert.Single(Directory.GetFiles(_folder.Combine("shard-00")));
+        Assert.Equal(2, Names().Length);
     }
+
+    private string[] Names() => [.. Directory.GetFiles(_folder.Combine("shard-00")).Select(path => Path.GetFileName(path))];
 
     private string Refusal() => Assert.Throws<StartException>(() => BrokerStore.Open(_folder.Path, 1)).Message;
 

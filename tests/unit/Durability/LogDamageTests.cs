@@ -87,6 +87,68 @@ public sealed class LogDamageTests
     }
 
     [Fact]
+    public void The_oldest_segment_is_missed_although_older_ones_were_deleted()
+    {
+        var disk = SmallLog(out _);
+        using (var log = ShardLog.Open(disk, Options, (_, _, _) => { }))
+        {
+            log.Delete(log.TakeUnreferenced()!);
+        }
+        var firsts = disk.Firsts.ToList();
+        Assert.True(firsts[0] > 0);
+        ReadAll(disk, out _);
+        disk.Remove(firsts[0]);
+        var damage = Assert.Throws<DamagedLogException>(() => ReadAll(disk, out _));
+        Assert.Equal(
+            $"memory/shard-00 is not whole: its oldest segment is missing, with positions {firsts[0]} to {firsts[1]}", damage.Message);
+    }
+
+    [Fact]
+    public void The_newest_segment_is_missed_as_soon_as_something_can_be_in_it()
+    {
+        var disk = SmallLog(out _);
+        var newest = disk.Firsts.Last();
+        disk.Remove(newest);
+        var damage = Assert.Throws<DamagedLogException>(() => ReadAll(disk, out _));
+        Assert.Equal($"memory/shard-00 is not whole: its newest segment is missing, with all positions from {newest} on", damage.Message);
+    }
+
+    [Fact]
+    public void Each_changed_byte_of_the_note_of_segments_is_found_and_that_of_another_shard_is_not_believed()
+    {
+        var disk = SmallLog(out var expected);
+        var note = disk.ReadNote()!;
+        for (var i = 0; i < note.Length; i++)
+        {
+            var changed = (byte[])note.Clone();
+            changed[i] ^= 1;
+            disk.WriteNote(changed);
+            Assert.Contains("the note of its segments", Message(), StringComparison.Ordinal);
+        }
+        var other = new MemoryDisk(7, shard: 3, disk.StoreId);
+        new SegmentRange(0, 0).Write(other);
+        disk.WriteNote(other.ReadNote()!);
+        Assert.Contains("that of another shard", Message(), StringComparison.Ordinal);
+        disk.WriteNote(note);
+        Assert.Equal(expected, ReadAll(disk, out _));
+
+        string Message() => Assert.Throws<DamagedLogException>(() => ReadAll(disk, out _)).Message;
+    }
+
+    [Fact]
+    public void A_shard_of_an_earlier_broker_gets_its_note_at_the_first_start()
+    {
+        var disk = SmallLog(out var expected);
+        var older = new MemoryDisk(7, storeId: disk.StoreId);
+        foreach (var first in disk.Firsts)
+        {
+            older.Replace(first, disk.Read(first));
+        }
+        Assert.Equal(expected, ReadAll(older, out _));
+        Assert.Equal(disk.ReadNote(), older.ReadNote());
+    }
+
+    [Fact]
     public void A_segment_that_lost_its_end_is_damage_when_another_follows()
     {
         var disk = SmallLog(out _);

@@ -38,6 +38,15 @@ public sealed class LogFormatTests
         Assert.Equal((new LogClock(1002, 1_764_000_000_002), 120L), (log.LastClock, log.CommittedPosition));
     }
 
+    [Fact]
+    public void The_note_of_segments_has_these_bytes()
+    {
+        var disk = new MemoryDisk(1, 2, Store);
+        new SegmentRange(4096, 16_777_216).Write(disk);
+        Assert.Equal("iothub-segments 1\noldest 4096\nnewest 16777216\ncheck 9bf463a0\n", Encoding.ASCII.GetString(disk.ReadNote()!));
+        Assert.Equal(new SegmentRange(4096, 16_777_216), SegmentRange.Read(disk));
+    }
+
     private static byte[] Written()
     {
         var disk = new MemoryDisk(1, 2, Store);

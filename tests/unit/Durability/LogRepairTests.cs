@@ -54,6 +54,26 @@ public sealed class LogRepairTests
         Assert.InRange(read.Count, 3, expected.Count - 3);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_missing_first_or_last_segment_is_given_up_when_told(bool isOldest)
+    {
+        var disk = LogDamageTests.SmallLog(out var expected);
+        var firsts = disk.Firsts.ToList();
+        disk.Remove(isOldest ? firsts[0] : firsts[^1]);
+        using var output = new StringWriter();
+        Assert.Equal(1, new LogRepair(disk).Run(output, null));
+        Assert.Contains($"its {(isOldest ? "oldest" : "newest")} segment is missing", output.ToString(), StringComparison.Ordinal);
+        Assert.Throws<DamagedLogException>(() => LogDamageTests.ReadAll(disk, out _));
+
+        Assert.Empty(Repair(disk));
+
+        var left = expected.Where(record => isOldest ? record.Position >= firsts[1] : record.Position < firsts[^1]);
+        Assert.Equal(left, LogDamageTests.ReadAll(disk, out _));
+        Assert.Equal(0, new LogRepair(disk).Run(TextWriter.Null, null));
+    }
+
     [Fact]
     public void The_command_says_what_it_would_give_up_and_changes_nothing_until_told()
     {
@@ -120,7 +140,7 @@ public sealed class LogRepairTests
                 log.EndCommit();
             }
         }
-        var file = Assert.Single(Directory.GetFiles(folder.Combine("shard-00")));
+        var file = Assert.Single(Directory.GetFiles(folder.Combine("shard-00"), "*.log"));
         var bytes = File.ReadAllBytes(file);
         bytes[64 + 60] ^= 1;
         File.WriteAllBytes(file, bytes);
