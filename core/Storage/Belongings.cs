@@ -1,3 +1,5 @@
+using IotHub.Core.Domain;
+
 namespace IotHub.Core.Storage;
 
 /// <summary>
@@ -76,15 +78,32 @@ public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metric
     private async Task SweepDevice(Guid hubId, Guid deviceId, CancellationToken cancel)
     {
         await OfDevice(hubId, deviceId, cancel);
-        var device = (await registry.GetDevice(deviceId, cancel))?.Value;
+        var device = await registry.GetDevice(deviceId, cancel);
         if (device is null)
         {
             await registry.DeleteDevice(deviceId, cancel);
         }
-        if (device?.HubId != hubId)
+        else if (device.Value.HubId != hubId)
+        {
+            await FinishMove(device, cancel);
+        }
+        if (device?.Value.HubId != hubId)
         {
             // Here and not at once: it is many small deletions, and nobody can see them any more.
             await metrics.DeleteDevice(hubId, deviceId, clock.GetUtcNow(), cancel);
+        }
+    }
+
+    /// <summary>Any write of a device finishes a move of it that was interrupted.</summary>
+    private async Task FinishMove(Versioned<Device> device, CancellationToken cancel)
+    {
+        try
+        {
+            await registry.ReplaceDevice(device, cancel);
+        }
+        catch (Exception e) when (e is StaleVersionException or MissingException)
+        {
+            // Somebody else wrote it, and so finished the move, or deleted it.
         }
     }
 }
