@@ -2,6 +2,7 @@ using IotHub.Benchmarks;
 using IotHub.Benchmarks.Api;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
+using IotHub.Benchmarks.Kill;
 using IotHub.Benchmarks.Load;
 using IotHub.Benchmarks.Soak;
 
@@ -13,6 +14,7 @@ return args.FirstOrDefault() switch
     "log" => LogCommand.Run(args[1..]),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
+    "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     "api" => await ApiCommand.Run(args[1..]),
     ApiServer.Verb => await ApiServer.Run(args[1..]),
@@ -34,6 +36,8 @@ static int Usage()
         {SoakCommand.Usage}
 
         {ApiCommand.Usage}
+
+        {KillCommand.Usage}
         """);
     return 2;
 }
