@@ -46,7 +46,7 @@ internal static class ApiCommand
                 Console.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
                     $"| `{scenario.Name}` | {name} | {times.Count / elapsed:N0} | {Quantile(times, 0.5):F1} | {Quantile(times, 0.99):F1} | {own:F2} | "
-                    + (pid == 0 ? "– |" : $"{theirs:F2} |")));
+                    + $"{(pid == 0 ? "–" : theirs.ToString("F2", CultureInfo.InvariantCulture))} |"));
             }
         }
         return 0;
