@@ -11,6 +11,7 @@ return args.FirstOrDefault() switch
     "micro" => Micro.Run(args[1..]),
     "allocations" => AllocationTable.Run(args[1..]),
     "log" => LogCommand.Run(args[1..]),
+    "faults" => await FaultsCommand.Run(),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "durable" => await DurableCommand.Run(args[1..]),
@@ -26,6 +27,8 @@ static int Usage()
           micro [--filter PATTERN]   nanoseconds and bytes of the codec, the topic look-up and a whole publish
           allocations [--update]     allocated bytes per delivery of each hot path; --update writes allocations.json
         {LogCommand.Usage}
+
+        {FaultsCommand.Usage}
 
         {LoadOptions.Usage}
 

@@ -31,7 +31,8 @@ public static class PacketStory
         }
     }
 
-    private static string Tell(byte[] packet, bool isV5)
+    /// <summary>One packet.</summary>
+    public static string Tell(byte[] packet, bool isV5)
     {
         var name = Names[packet[0] >> 4];
         switch (packet[0] >> 4)
