@@ -1,4 +1,5 @@
 using IotHub.Benchmarks;
+using IotHub.Benchmarks.Api;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Kill;
@@ -17,6 +18,8 @@ return args.FirstOrDefault() switch
     "durable" => await DurableCommand.Run(args[1..]),
     "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
+    "api" => await ApiCommand.Run(args[1..]),
+    ApiServer.Verb => await ApiServer.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -37,6 +40,8 @@ static int Usage()
         {DurableCommand.Usage}
 
         {SoakCommand.Usage}
+
+        {ApiCommand.Usage}
 
         {KillCommand.Usage}
         """);
