@@ -87,7 +87,7 @@ internal sealed class KillSubscriber : IAsyncDisposable
         while (!stop.IsCancellationRequested)
         {
             await Task.Delay(PingMs, CancellationToken.None);
-            if (_client.IsConnected)
+            if (_client.IsConnected && _lasting.Incarnation is not null)
             {
                 await _client.Ping();
             }

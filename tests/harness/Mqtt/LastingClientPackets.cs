@@ -67,7 +67,8 @@ public sealed partial class LastingClient
                 int acksBefore;
                 lock (_pings)
                 {
-                    acksBefore = _pings.Dequeue();
+                    // One that was on its way while the connection was made anew is not counted.
+                    acksBefore = _pings.TryDequeue(out var acks) ? acks : 0;
                 }
                 OnPong(session, acksBefore);
                 break;
