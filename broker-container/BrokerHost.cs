@@ -74,7 +74,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         var host = new BrokerHost(broker, storage, clock, logger);
         try
         {
-            host._logs = store is null ? null : LaneLogs.Open(broker, store, logging.CreateLogger<LaneLogs>());
+            host._logs = store is null ? null : LaneLogs.Open(broker, store, options.Log, logging.CreateLogger<LaneLogs>());
             if (storage is null)
             {
                 broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, settings.EventsSeverityFirst, []));

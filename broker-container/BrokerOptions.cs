@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using IotHub.Broker.Durability;
 using IotHub.Broker.Transport;
 
 namespace IotHub.Broker;
@@ -25,6 +26,7 @@ public sealed record BrokerOptions
           --hand-over-to SERVER at its end the broker sends its clients (MQTT 5) there: HOST:PORT, or several separated by spaces
           --data DIR            folder for sessions, their messages and retained messages (made when it is not there): what is acknowledged
                                 is on its disk. Without it they live in memory
+          --segment-bytes N     size of a file of the log, which is deleted as a whole; default 16777216, from 65536
           --queue-messages N    most messages that wait for one session; default 100000
           --queue-bytes N       most bytes of them; default 33554432
           --hub-bytes N         most bytes that wait for all sessions of a hub; default 146800640
@@ -51,6 +53,9 @@ public sealed record BrokerOptions
     /// <summary>Plain TCP over the own loop, not the framework's sockets. (decision D4b)</summary>
     public bool UseEpoll { get; init; } = EpollLoop.IsSupported;
     public string? DataFolder { get; init; }
+
+    /// <summary>How its files are cut; a log of less than two of them is never cleaned.</summary>
+    public LogOptions Log { get; init; } = new();
 
     /// <summary>Quotas that the command line set; the others have their defaults.</summary>
     public BrokerLimits Limits { get; init; } = new();
@@ -87,6 +92,7 @@ public sealed record BrokerOptions
                 "--transport" => options with { UseEpoll = IsEpoll(Value()) },
                 "--hand-over-to" => options with { HandOverTo = Servers(Value()) },
                 "--data" => options with { DataFolder = Value() },
+                "--segment-bytes" => options with { Log = Segments(Number(name, Value(), int.MaxValue, minimum: 64 * 1024)) },
                 "--queue-messages" => options with
                 {
                     Limits = options.Limits with { QueuedMessagesPerSessionMaximum = (int)Number(name, Value(), int.MaxValue) },
@@ -155,10 +161,13 @@ public sealed record BrokerOptions
             ? seconds
             : throw new StartException($"{name}: \"{text}\" is not a number of seconds (0 to 86400)");
 
-    private static long Number(string name, string text, long maximum) =>
-        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 && number <= maximum
+    private static long Number(string name, string text, long maximum, long minimum = 1) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= minimum && number <= maximum
             ? number
-            : throw new StartException($"{name}: \"{text}\" is not a number from 1 to {maximum.ToString(CultureInfo.InvariantCulture)}");
+            : throw new StartException(string.Create(
+                CultureInfo.InvariantCulture, $"{name}: \"{text}\" is not a number from {minimum} to {maximum}"));
+
+    private static LogOptions Segments(long bytes) => new() { SegmentBytes = bytes, CleanFromBytes = 2 * bytes };
 
     private static QueueOverflow Overflow(string text) => text switch
     {

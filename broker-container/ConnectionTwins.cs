@@ -3,6 +3,7 @@ using IotHub.Broker.Protocol;
 using IotHub.Broker.Protocol.Packets;
 using IotHub.Broker.Sessions;
 using IotHub.Broker.Topics;
+using IotHub.Core.Messages;
 
 namespace IotHub.Broker;
 

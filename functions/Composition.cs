@@ -37,6 +37,7 @@ public static class Composition
             tables, provider.GetRequiredService<IChangeFeed>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IChangeFeed>(provider => new TableChangeFeed(tables, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IApiKeys>(new TableApiKeys(tables));
+        services.AddSingleton<ICreations>(new TableCreations(tables));
         services.AddSingleton<ITwins>(new TableTwins(tables));
         services.AddSingleton<IMetrics>(new TableMetrics(tables));
         services.AddSingleton<IEventLog>(new TableEventLog(tables));
@@ -59,6 +60,7 @@ public static class Composition
         services.AddSingleton<IRegistry, MemoryRegistry>();
         services.AddSingleton<IChangeFeed, MemoryChangeFeed>();
         services.AddSingleton<IApiKeys, MemoryApiKeys>();
+        services.AddSingleton<ICreations, MemoryCreations>();
         services.AddSingleton<ITwins, MemoryTwins>();
         services.AddSingleton<IMetrics, MemoryMetrics>();
         services.AddSingleton<IEventLog, MemoryEventLog>();

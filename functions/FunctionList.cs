@@ -32,6 +32,8 @@ public static class FunctionList
             services.GetRequiredService<RollUpFunction>().Trim(cancel)),
         new TimerFunction("TrimChanges", "0 7 * * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimChanges(cancel)),
+        new TimerFunction("TrimCreations", "0 12 * * * *", (services, cancel) =>
+            services.GetRequiredService<TrimFunctions>().TrimCreations(cancel)),
         new TimerFunction("TrimEvents", "0 37 3 * * *", (services, cancel) =>
             services.GetRequiredService<TrimFunctions>().TrimEvents(cancel)),
         new TimerFunction("TrimPayloads", "0 52 3 * * *", (services, cancel) =>

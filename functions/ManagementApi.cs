@@ -4,6 +4,7 @@ using IotHub.Core.Storage;
 using IotHub.Functions.Api;
 using IotHub.Functions.Devices;
 using IotHub.Functions.Events;
+using IotHub.Functions.Export;
 using IotHub.Functions.Hubs;
 using IotHub.Functions.Keys;
 using IotHub.Functions.Metrics;
@@ -24,6 +25,7 @@ internal static class ManagementApi
             provider.GetRequiredService<IRegistry>(),
             provider.GetRequiredService<BrokerClient>(),
             provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IdempotentCreates>();
         services.AddSingleton<FailedLogins>();
         services.AddKeys();
         services.AddHubs();
@@ -31,6 +33,7 @@ internal static class ManagementApi
         services.AddNetworks();
         services.AddRoutes();
         services.AddHubMetrics();
+        services.AddExport();
     }
 
     public static void MapManagementApi(this IEndpointRouteBuilder app)
@@ -44,6 +47,7 @@ internal static class ManagementApi
         api.MapTwins();
         api.MapMetrics();
         api.MapEvents();
+        api.MapExport();
         api.Describe();
         app.MapReferencePage();
         api.Rest();

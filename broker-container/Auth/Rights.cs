@@ -27,23 +27,13 @@ public sealed class Rights
     /// <summary>True when no topic ever has to be looked at.</summary>
     public bool Unfiltered => Filters.Publish.AllowsEverything && Filters.Subscribe.AllowsEverything;
 
-    public bool MayPublish(string topic) => Allows(Filters.Publish, topic);
+    public bool MayPublish(string topic) => FilterRules.AllowsTopic(Filters.Publish, topic);
 
     /// <summary>May a message on this topic reach the device, through whatever subscription?</summary>
-    public bool MayReceive(string topic) => Allows(Filters.Subscribe, topic);
+    public bool MayReceive(string topic) => FilterRules.AllowsTopic(Filters.Subscribe, topic);
 
-    /// <summary>
-    /// Accept: the filter must be contained in a listed one. Reject: refused when it is contained in a listed one; a broader one is
-    /// granted, and <see cref="MayReceive"/> keeps the listed topics out.
-    /// </summary>
-    public bool MaySubscribe(string filter) => Filters.Subscribe.AllowsEverything
-        || Lists(Filters.Subscribe, filter) == (Filters.Subscribe.Policy == MessageFilterPolicy.Accept);
-
-    private static bool Lists(MessageFilterRule rule, string filter) => rule.Topics.Any(listed => TopicFilter.Contains(listed, filter));
-
-    private static bool Allows(MessageFilterRule rule, string topic) => rule.Policy == MessageFilterPolicy.Accept
-        ? rule.Topics.Any(listed => TopicFilter.Matches(listed, topic))
-        : !rule.Topics.Any(listed => TopicFilter.Matches(listed, topic));
+    /// <summary>A broader filter than a rejected one is granted, and <see cref="MayReceive"/> keeps the rejected topics out.</summary>
+    public bool MaySubscribe(string filter) => FilterRules.AllowsSubscription(Filters.Subscribe, filter);
 }
 
 /// <summary>What a hub's plan forbids (Scaleway IoT reference, plans and limits).</summary>

@@ -2,7 +2,6 @@ using System.Text;
 using System.Text.Json.Nodes;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
-using IotHub.Broker.Topics;
 using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Bridge;

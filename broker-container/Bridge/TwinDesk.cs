@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using IotHub.Broker.Auth;
-using IotHub.Broker.Topics;
 using IotHub.Core;
 using IotHub.Core.Domain;
 using IotHub.Core.Messages;

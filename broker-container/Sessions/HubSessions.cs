@@ -36,6 +36,8 @@ public sealed partial class Hub
         }
         if (session is not null && (connect.CleanStart || session.ExpiresAt <= Lane.Now))
         {
+            // Its will, if one waits, goes by what the device may do now.
+            session.Rights = rights;
             Drop(session);
             session = null;
         }

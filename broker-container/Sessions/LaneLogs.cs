@@ -11,20 +11,22 @@ public sealed partial class LaneLogs : IDisposable
 {
     private readonly MqttBroker _broker;
     private readonly BrokerStore _store;
+    private readonly LogOptions _options;
     private readonly List<LaneCommitter> _committers = [];
     private bool _isStopped;
 
-    private LaneLogs(MqttBroker broker, BrokerStore store)
+    private LaneLogs(MqttBroker broker, BrokerStore store, LogOptions options)
     {
         _broker = broker;
         _store = store;
+        _options = options;
     }
 
     /// <param name="store">Passes over: closed with this.</param>
     /// <exception cref="StartException">A shard is missing, was written by a newer broker, or cannot be read.</exception>
-    public static LaneLogs Open(MqttBroker broker, BrokerStore store, ILogger logger)
+    public static LaneLogs Open(MqttBroker broker, BrokerStore store, LogOptions options, ILogger logger)
     {
-        var logs = new LaneLogs(broker, store);
+        var logs = new LaneLogs(broker, store, options);
         try
         {
             foreach (var lane in broker.Lanes)
@@ -70,7 +72,7 @@ public sealed partial class LaneLogs : IDisposable
 
     private void Open(Lane lane, ILogger logger)
     {
-        var report = lane.Open(_store.FilesOf(lane.Index), new LogOptions(), BootClock.Read);
+        var report = lane.Open(_store.FilesOf(lane.Index), _options, BootClock.Read);
         if (report is null)
         {
             Log.Damaged(logger, lane.Index, lane.Damage!);

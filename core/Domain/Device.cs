@@ -22,6 +22,10 @@ public sealed record Device
     public string CertificateFingerprint { get; init; } = "";
 
     public bool HasCustomCertificate { get; init; }
+
+    /// <summary>Words that its owner finds it by; null when there are none.</summary>
+    public IReadOnlyList<string>? Tags { get; init; }
+
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
 }

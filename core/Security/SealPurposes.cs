@@ -5,5 +5,6 @@ public static class SealPurposes
 {
     public static string HubCa(Guid hubId) => $"hub-ca:{hubId:D}";
     public static string Graphite(Guid hubId) => $"hub-graphite:{hubId:D}";
+    public static string Creation(string key) => $"creation:{key}";
     public static string RoutePassword(Guid routeId) => $"route-password:{routeId:D}";
 }

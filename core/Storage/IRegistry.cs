@@ -42,6 +42,13 @@ public interface IRegistry
 
     /// <summary>Stores a device, its unique name and certificate, and raises the hub's device count, at once.</summary>
     Task CreateDevice(Device device, CancellationToken cancel = default);
+
+    /// <summary>As many devices as can be stored at once.</summary>
+    const int DevicesAtOnce = 49;
+
+    /// <summary>Stores several new devices of one hub, at most <see cref="DevicesAtOnce"/>: all at once, or none.</summary>
+    /// <returns>False when a name or certificate is taken; one by one shows which.</returns>
+    Task<bool> CreateDevices(Guid hubId, IReadOnlyList<Device> devices, CancellationToken cancel = default);
     Task<Versioned<Device>?> GetDevice(Guid deviceId, CancellationToken cancel = default);
     Task<Device?> FindDeviceByName(Guid hubId, string name, CancellationToken cancel = default);
     Task<Device?> FindDeviceByCertificate(string fingerprint, CancellationToken cancel = default);

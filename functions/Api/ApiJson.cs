@@ -40,11 +40,10 @@ internal static class ApiJson
     {
         TreatNullObliviousAsNonNullable = true,
         // What our own converters write cannot be seen by the exporter.
-        TransformSchemaNode = (context, schema) =>
-            context.TypeInfo.Type == typeof(DateTimeOffset) ? new JsonObject { ["type"] = "string", ["format"] = "date-time" }
+        TransformSchemaNode = (context, schema) => Marked(context, context.TypeInfo.Type == typeof(DateTimeOffset) ? new JsonObject { ["type"] = "string", ["format"] = "date-time" }
             : context.TypeInfo.Type == typeof(bool) ? new JsonObject { ["type"] = "boolean" }
             : context.TypeInfo.Type == typeof(bool?) ? new JsonObject { ["type"] = new JsonArray("boolean", "null") }
-            : WithoutNeedless(schema),
+            : WithoutNeedless(schema)),
     };
 
     /// <summary>
@@ -66,6 +65,15 @@ internal static class ApiJson
             default:
                 return schema.DeepClone();
         }
+    }
+
+    private static JsonNode Marked(JsonSchemaExporterContext context, JsonNode schema)
+    {
+        if (schema is JsonObject described && context.PropertyInfo?.AttributeProvider?.IsDefined(typeof(ExtensionAttribute), false) == true)
+        {
+            described[ExtensionAttribute.Mark] = true;
+        }
+        return schema;
     }
 
     /// <summary>What may be null is left out when it is, so nobody may require it.</summary>

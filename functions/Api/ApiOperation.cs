@@ -5,6 +5,8 @@ namespace IotHub.Functions.Api;
 /// <summary>One call of the management API, as it is mapped and described.</summary>
 internal sealed class ApiOperation(string method, string path, ApiRole role, Type answer)
 {
+    private readonly Dictionary<string, IReadOnlyList<string>> _choices = [];
+
     public string Method => method;
     public string Path => path;
 
@@ -12,6 +14,14 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
     public ApiRole Role => role;
 
     public Type Answer => answer;
+
+    /// <summary>Content types of a body, or an answer, that is no JSON object.</summary>
+    public IReadOnlyList<string> TextBody { get; private set; } = [];
+
+    /// <inheritdoc cref="TextBody"/>
+    public IReadOnlyList<string> TextAnswer { get; private set; } = [];
+
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> Choices => _choices;
     public Type? Body { get; private set; }
 
     /// <summary>The parameters of its query.</summary>
@@ -47,6 +57,15 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
         return this;
     }
 
+    /// <summary>May be repeated under an Idempotency-Key.</summary>
+    public bool IsRepeatable { get; private set; }
+
+    public ApiOperation Repeats()
+    {
+        IsRepeatable = true;
+        return this;
+    }
+
     public ApiOperation Extends()
     {
         IsExtension = true;
@@ -55,7 +74,29 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
 
     public ApiOperation AsksMore(params string[] query)
     {
-        ExtraQuery = query;
+        ExtraQuery = [.. ExtraQuery, .. query];
+        return this;
+    }
+
+    /// <summary>A parameter of its query that takes the values of an enum, but for the first.</summary>
+    public ApiOperation Chooses<T>(string name)
+        where T : struct, Enum
+    {
+        _choices[name] = [.. Enum.GetValues<T>().Skip(1).Select(ApiJson.Text)];
+        return AsksMore(name);
+    }
+
+    /// <summary>Reads text of these types.</summary>
+    public ApiOperation Reads(params string[] contentTypes)
+    {
+        TextBody = contentTypes;
+        return this;
+    }
+
+    /// <summary>Writes text of one of these types.</summary>
+    public ApiOperation Streams(params string[] contentTypes)
+    {
+        TextAnswer = contentTypes;
         return this;
     }
 }

@@ -11,6 +11,9 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
 
     public string? Text(string name) => query.TryGetValue(name, out var value) && !StringValues.IsNullOrEmpty(value) ? value[^1] : null;
 
+    /// <summary>All values of a parameter that may stand there several times.</summary>
+    public IReadOnlyList<string> Texts(string name) => [.. query[name].OfType<string>().Where(value => value.Length > 0)];
+
     public Guid? Id(string name) => checks.OptionalId(name, Text(name));
 
     /// <summary>Any casing: one client sends <c>True</c>.</summary>

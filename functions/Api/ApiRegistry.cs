@@ -140,6 +140,10 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
         {
             await write();
         }
+        catch (AlreadyExistsException e) when (e.What == "id")
+        {
+            // Ids are random: it is the very thing, from an earlier attempt.
+        }
         catch (AlreadyExistsException e)
         {
             return await Taken(request, e);

@@ -26,6 +26,12 @@ internal sealed class ApiRequest
     public ApiQuery Query { get; }
     public CancellationToken Cancel => _http.RequestAborted;
 
+    /// <summary>Tells requests apart that are no repeats of each other; known when the body was read.</summary>
+    public string Fingerprint { get; private set; } = "";
+
+    /// <summary>Null when it was not sent.</summary>
+    public string? Header(string name) => _http.Request.Headers.TryGetValue(name, out var values) ? values.ToString() : null;
+
     /// <summary>An id of the path; wrong ones never come so far.</summary>
     public Guid Id(string name) => Guid.ParseExact((string)_http.Request.RouteValues[name]!, "D");
 
@@ -54,18 +60,27 @@ internal sealed class ApiRequest
         {
             return new Problem.InvalidArguments("body", "constraint", $"must have at most {MaximumBodyBytes} bytes");
         }
+        Fingerprint = IdempotentCreates.FingerprintOf(_http.Request.Method, _http.Request.Path, body.Span);
         try
         {
             return IsBlank(body.Span) ? new T() : ApiJson.Read<T>(WithoutMark(body.Span)) ?? new T();
         }
         catch (JsonException e)
         {
-            var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
-            return new Problem.InvalidArguments(
-                path, "format", path == "body"
-                    ? "must be a JSON object, at most 64 levels deep, that has no member twice"
-                    : "has the wrong type or an unknown value, or stands there twice");
+            return ProblemOf(e);
         }
+    }
+
+    /// <summary>Names what in a body is wrong.</summary>
+    public static Problem.InvalidArguments ProblemOf(JsonException e)
+    {
+        var path = e.Path is { Length: > 2 } inside && inside.StartsWith("$.", StringComparison.Ordinal) ? inside[2..] : "body";
+        return new Problem.InvalidArguments(
+            path,
+            "format",
+            path == "body"
+                ? "must be a JSON object, at most 64 levels deep, that has no member twice"
+                : "has the wrong type or an unknown value, or stands there twice");
     }
 
     private static bool IsBlank(ReadOnlySpan<byte> body) => body.TrimStart(" \t\r\n"u8).IsEmpty;

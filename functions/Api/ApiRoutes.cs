@@ -182,9 +182,30 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
             context.Response.StatusCode = StatusCodes.Status204NoContent;
             context.Response.ContentType = "application/json";
         }
+        else if (answer is StreamedAnswer streamed)
+        {
+            await Stream(context, streamed, logger);
+        }
         else
         {
             await Write(context, StatusCodes.Status200OK, ApiJson.Write(answer));
+        }
+    }
+
+    private static async Task Stream(HttpContext context, StreamedAnswer streamed, ILogger logger)
+    {
+        context.Response.ContentType = streamed.ContentType;
+        try
+        {
+            await streamed.Write(context.Response.Body, context.RequestAborted);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            Log.Broken(logger, context.Request.Method, context.Request.Path, e);
+            context.Abort();
         }
     }
 
@@ -199,6 +220,9 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
 
     private static partial class Log
     {
+        [LoggerMessage(3, LogLevel.Error, "{Method} {Path} failed in the middle of its answer")]
+        public static partial void Broken(ILogger logger, string method, string path, Exception exception);
+
         [LoggerMessage(1, LogLevel.Warning, "{Method} {Path} was answered 503: {Reason}")]
         public static partial void Unavailable(ILogger logger, string method, string path, string reason);
 

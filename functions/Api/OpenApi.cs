@@ -10,9 +10,6 @@ internal static partial class OpenApi
 {
     public const string Path = "/iot/openapi.json";
 
-    /// <summary>Marks what the original service does not have: operations and parameters.</summary>
-    private const string Extension = "x-extension";
-
     public static byte[] Document(IEnumerable<ApiOperation> operations)
     {
         var (paths, schemas) = (new JsonObject(), new JsonObject { ["Problem"] = Problem() });
@@ -31,7 +28,8 @@ internal static partial class OpenApi
             {
                 ["title"] = "IoT hub management API",
                 ["version"] = "v1",
-                ["description"] = $"Operations and parameters marked {Extension} are not those of Scaleway's IoT Hub API.",
+                ["description"] =
+                    $"Operations, parameters and members marked {ExtensionAttribute.Mark} are not those of Scaleway's IoT Hub API.",
             },
             ["security"] = new JsonArray(new JsonObject { ["secretKey"] = new JsonArray() }),
             ["paths"] = paths,
@@ -61,6 +59,10 @@ internal static partial class OpenApi
         {
             parameters.Add(Marked(Parameter(operation, name, "query")));
         }
+        if (operation.IsRepeatable)
+        {
+            parameters.Add(Marked(Parameter(operation, IdempotentCreates.Header, "header")));
+        }
         var described = new JsonObject
         {
             ["operationId"] = OperationId(operation),
@@ -71,6 +73,7 @@ internal static partial class OpenApi
             {
                 [operation.Answer == typeof(Nothing) ? "204" : "200"] = operation.Answer == typeof(Nothing)
                     ? new JsonObject { ["description"] = "Done." }
+                    : operation.TextAnswer.Count > 0 ? Text("Written while it is made.", operation.TextAnswer)
                     : Content("Done.", Reference(operation.Answer, schemas)),
                 ["default"] = Content("What is wrong, by its type.", ReferenceTo("Problem")),
             },
@@ -79,12 +82,16 @@ internal static partial class OpenApi
         {
             described["requestBody"] = Content("Null and absent mean the same.", Reference(body, schemas));
         }
+        if (operation.TextBody.Count > 0)
+        {
+            described["requestBody"] = Text("One thing a line.", operation.TextBody);
+        }
         return operation.IsExtension ? Marked(described) : described;
     }
 
     private static JsonObject Marked(JsonObject described)
     {
-        described[Extension] = true;
+        described[ExtensionAttribute.Mark] = true;
         return described;
     }
 
@@ -98,6 +105,7 @@ internal static partial class OpenApi
 
     private static JsonObject Schema(ApiOperation operation, string name) => name switch
     {
+        _ when operation.Choices.TryGetValue(name, out var values) => Choice(values),
         "page" => new JsonObject { ["type"] = "integer", ["minimum"] = 1, ["default"] = 1 },
         "page_size" => new JsonObject
         {
@@ -108,7 +116,8 @@ internal static partial class OpenApi
         },
         "order_by" => Choice(operation.Orders),
         "status" => Choice(Enum.GetValues<DeviceStatus>().Select(ApiJson.Text)),
-        "delete_devices" or "allow_insecure" => new JsonObject { ["type"] = "boolean" },
+        "delete_devices" or "allow_insecure" or "is_connected" or "certificates" => new JsonObject { ["type"] = "boolean" },
+        "tags" => new JsonObject { ["type"] = "array", ["items"] = new JsonObject { ["type"] = "string" } },
         "start_date" => new JsonObject { ["type"] = "string", ["format"] = "date-time" },
         _ when name.EndsWith("_id", StringComparison.Ordinal) => new JsonObject { ["type"] = "string", ["format"] = "uuid" },
         _ => new JsonObject { ["type"] = "string" },
@@ -150,6 +159,14 @@ internal static partial class OpenApi
     {
         ["description"] = description,
         ["content"] = new JsonObject { ["application/json"] = new JsonObject { ["schema"] = schema } },
+    };
+
+    private static JsonObject Text(string description, IReadOnlyList<string> contentTypes) => new()
+    {
+        ["description"] = description,
+        ["content"] = new JsonObject(contentTypes.Select(type => KeyValuePair.Create(
+            type,
+            (JsonNode?)new JsonObject { ["schema"] = new JsonObject { ["type"] = type == "application/json" ? "object" : "string" } }))),
     };
 
     private static JsonObject Reference(Type type, JsonObject schemas)

@@ -25,5 +25,6 @@ internal sealed class DeviceAnswers(IRegistry registry, FunctionsSettings settin
         CreatedAt = device.CreatedAt,
         UpdatedAt = device.UpdatedAt,
         Region = settings.Region,
+        Tags = device.Tags,
     };
 }

@@ -8,7 +8,8 @@ namespace IotHub.Functions.Devices;
 
 /// <summary>Create, read, change, enable, disable and delete devices.</summary>
 internal sealed class DeviceFunctions(
-    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer, IdempotentCreates creates, Belongings belongings, BrokerClient broker,
+    FunctionsSettings settings)
 {
     public static readonly SortOrders<Device> Orders = new(
         device => device.Id,
@@ -23,6 +24,7 @@ internal sealed class DeviceFunctions(
     {
         var (name, hubId) = (request.Query.Text("name"), request.Query.Id("hub_id"));
         var (allowInsecure, status) = (request.Query.Flag("allow_insecure"), request.Query.Choice<DeviceStatus>("status"));
+        var (tags, isConnected) = (request.Query.Texts("tags"), request.Query.Flag("is_connected"));
         var paging = request.Query.Paging(Orders);
         if (request.Checks.Problem is { } wrong)
         {
@@ -31,11 +33,14 @@ internal sealed class DeviceFunctions(
         var devices = new List<Device>();
         foreach (var hub in await registry.HubsOrOne(request, hubId))
         {
+            var connected = isConnected is null ? [] : await Connected(hub.Id, request.Cancel);
             await foreach (var device in registry.Store.DevicesOfHub(hub.Id, request.Cancel))
             {
                 if ((name is null || device.Name.Contains(name, StringComparison.Ordinal))
                     && (allowInsecure ?? device.AllowInsecure) == device.AllowInsecure
-                    && (status ?? device.Status) == device.Status)
+                    && (status ?? device.Status) == device.Status
+                    && tags.All(tag => device.Tags?.Contains(tag, StringComparer.Ordinal) ?? false)
+                    && (isConnected is not { } wanted || wanted == connected.Contains(device.Id)))
                 {
                     devices.Add(device);
                 }
@@ -56,24 +61,45 @@ internal sealed class DeviceFunctions(
         {
             return problem;
         }
-        var (now, checks) = (registry.Now, request.Checks);
-        var device = new Device
-        {
-            Id = Guid.NewGuid(),
-            HubId = checks.Id("hub_id", body.HubId),
-            Name = checks.Name(body.Name),
-            Description = checks.Bounded("description", body.Description ?? "", Checks.MaximumDescriptionLength),
-            AllowInsecure = body.AllowInsecure ?? false,
-            AllowMultipleConnections = body.AllowMultipleConnections ?? false,
-            Filters = (body.MessageFilters ?? new FiltersRequest()).Over(MessageFilters.AllowAll, checks),
-            CreatedAt = now,
-            UpdatedAt = now,
-        };
+        return await creates.Create(
+            request,
+            () => Prepare(request, body),
+            device => registry.Write(
+                request,
+                () => registry.Store.CreateDevice(device, request.Cancel),
+                device.HubId,
+                ChangedKind.Device,
+                device.Id,
+                default(Nothing)),
+            draft => new DeviceWithKeyAnswer(
+                answers.Of(draft.Resource, DeviceActivity.Never(draft.Resource.HubId, draft.Resource.Id)),
+                new IssuedAnswer(draft.Resource.CertificatePem, draft.Secret)));
+    }
+
+    /// <summary>The device that a request describes, without its certificate.</summary>
+    public static Device Of(CreateDeviceRequest body, Guid hubId, Checks checks, DateTimeOffset now) => new()
+    {
+        Id = Guid.NewGuid(),
+        HubId = hubId,
+        Name = checks.Name(body.Name),
+        Description = checks.Bounded("description", body.Description ?? "", Checks.MaximumDescriptionLength),
+        AllowInsecure = body.AllowInsecure ?? false,
+        AllowMultipleConnections = body.AllowMultipleConnections ?? false,
+        Filters = (body.MessageFilters ?? new FiltersRequest()).Over(MessageFilters.AllowAll, checks),
+        Tags = DeviceTags.Of(body.Tags, checks),
+        CreatedAt = now,
+        UpdatedAt = now,
+    };
+
+    private async Task<Outcome<Draft<Device>>> Prepare(ApiRequest request, CreateDeviceRequest body)
+    {
+        var checks = request.Checks;
+        var device = Of(body, checks.Id("hub_id", body.HubId), checks, registry.Now);
         if (checks.Problem is { } wrong)
         {
             return wrong;
         }
-        if (!(await registry.HubToJoin(request, device.HubId)).Get(out var hub, out problem))
+        if (!(await registry.HubToJoin(request, device.HubId)).Get(out var hub, out var problem))
         {
             return problem;
         }
@@ -81,12 +107,8 @@ internal sealed class DeviceFunctions(
         {
             return refused;
         }
-        var (certified, key) = issuer.Issue(device, hub);
-        var created = await registry.Write(
-            request, () => registry.Store.CreateDevice(certified, request.Cancel), hub.Id, ChangedKind.Device, device.Id, certified);
-        return created.Get(out var stored, out problem)
-            ? new DeviceWithKeyAnswer(answers.Of(stored, DeviceActivity.Never(hub.Id, stored.Id)), key)
-            : problem;
+        var (certified, given) = issuer.Issue(device, hub);
+        return new Draft<Device>(certified, given.Key);
     }
 
     public async Task<Outcome<DeviceAnswer>> Update(ApiRequest request)
@@ -115,6 +137,19 @@ internal sealed class DeviceFunctions(
         return default(Nothing);
     }
 
+    private async Task<HashSet<Guid>> Connected(Guid hubId, CancellationToken cancel)
+    {
+        var connected = new HashSet<Guid>();
+        await foreach (var activity in registry.Store.ActivityOfHub(hubId, cancel))
+        {
+            if (activity.IsConnected)
+            {
+                connected.Add(activity.DeviceId);
+            }
+        }
+        return connected;
+    }
+
     private async Task<Outcome<Device>> Apply(ApiRequest request, HubDevice found, UpdateDeviceRequest body)
     {
         var (before, checks) = (found.Device.Value, new Checks(settings.Region));
@@ -125,6 +160,7 @@ internal sealed class DeviceFunctions(
             AllowInsecure = body.AllowInsecure ?? before.AllowInsecure,
             AllowMultipleConnections = body.AllowMultipleConnections ?? before.AllowMultipleConnections,
             Filters = body.MessageFilters?.Over(before.Filters, checks) ?? before.Filters,
+            Tags = body.Tags is null ? before.Tags : DeviceTags.Of(body.Tags, checks),
             UpdatedAt = registry.After(before.UpdatedAt),
         };
         if (checks.Problem is { } wrong)
@@ -161,7 +197,7 @@ internal sealed class DeviceFunctions(
             ? await answers.Of(device, request.Cancel)
             : problem;
 
-    private static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) =>
+    public static Problem.InvalidArguments? PlanProblem(Device device, Hub hub) =>
         device.AllowMultipleConnections && hub.Plan == ProductPlan.PlanShared
         ? new Problem.InvalidArguments("allow_multiple_connections", "constraint", "is not available on plan_shared")
         : null;

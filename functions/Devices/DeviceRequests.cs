@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Functions.Api;
@@ -24,6 +25,10 @@ internal sealed record DeviceAnswer
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
     public required string Region { get; init; }
+
+    /// <summary>Left out when there are none, so that a device looks as it always did.</summary>
+    [Extension]
+    public IReadOnlyList<string>? Tags { get; init; }
 }
 
 internal sealed record DeviceList(IReadOnlyList<DeviceAnswer> Devices, int TotalCount);
@@ -34,6 +39,13 @@ internal sealed record DeviceWithKeyAnswer(DeviceAnswer Device, IssuedAnswer Cer
 
 internal sealed record DeviceCertificateAnswer(string CertificatePem, DeviceAnswer Device);
 
+/// <summary>What became of one line of an import.</summary>
+/// <param name="Status"><c>created</c> or <c>refused</c>.</param>
+internal sealed record ImportReport(int Line, string? Name, string Status, Guid? DeviceId, IssuedAnswer? Certificate, JsonObject? Problem);
+
+/// <summary>The last line of an import's report.</summary>
+internal sealed record ImportSummary(int Lines, int Created, int Refused);
+
 internal sealed record CreateDeviceRequest
 {
     public string? Name { get; init; }
@@ -42,6 +54,9 @@ internal sealed record CreateDeviceRequest
     public bool? AllowMultipleConnections { get; init; }
     public FiltersRequest? MessageFilters { get; init; }
     public string? Description { get; init; }
+
+    [Extension]
+    public IReadOnlyList<string?>? Tags { get; init; }
 }
 
 internal sealed record UpdateDeviceRequest
@@ -51,6 +66,9 @@ internal sealed record UpdateDeviceRequest
     public bool? AllowMultipleConnections { get; init; }
     public FiltersRequest? MessageFilters { get; init; }
     public string? HubId { get; init; }
+
+    [Extension]
+    public IReadOnlyList<string?>? Tags { get; init; }
 }
 
 internal sealed record SetCertificateRequest

@@ -9,7 +9,8 @@ namespace IotHub.Functions.Hubs;
 
 /// <summary>Create, read, change, enable, disable and delete hubs.</summary>
 internal sealed class HubFunctions(
-    ApiRegistry registry, CertificateAuthority authority, Sealer sealer, Belongings belongings, BrokerClient broker, FunctionsSettings settings)
+    ApiRegistry registry, CertificateAuthority authority, Sealer sealer, IdempotentCreates creates, Belongings belongings,
+    BrokerClient broker, FunctionsSettings settings)
 {
     private const int MaximumPrefixLength = 1024;
     private const int MaximumUriLength = 2048;
@@ -40,6 +41,16 @@ internal sealed class HubFunctions(
         {
             return problem;
         }
+        return await creates.Create(
+            request,
+            () => Prepare(request, body),
+            hub => registry.Write(
+                request, () => registry.Store.CreateHub(hub, request.Cancel), hub.Id, ChangedKind.Hub, hub.Id, default(Nothing)),
+            draft => Show(draft.Resource, connected: 0, draft.Resource.CreatedAt));
+    }
+
+    private async Task<Outcome<Draft<Hub>>> Prepare(ApiRequest request, CreateHubRequest body)
+    {
         var checks = request.Checks;
         var hub = new Hub
         {
@@ -73,17 +84,14 @@ internal sealed class HubFunctions(
         var ca = authority.NewHubCa();
         // The clock is read after the key was made, which takes longer than a hub is "enabling" on a busy machine.
         var now = registry.Now;
-        hub = hub with
+        return new Draft<Hub>(hub with
         {
             EnabledChangedAt = now,
             CreatedAt = now,
             UpdatedAt = now,
             CaCertificatePem = ca.CertificatePem,
             SealedCaKey = sealer.Seal(ca.KeyPem, SealPurposes.HubCa(hub.Id)),
-        };
-        var created = await registry.Write(
-            request, () => registry.Store.CreateHub(hub, request.Cancel), hub.Id, ChangedKind.Hub, hub.Id, hub);
-        return created.Get(out var stored, out var refused) ? Show(stored, connected: 0, now) : refused;
+        });
     }
 
     public async Task<Outcome<HubAnswer>> Update(ApiRequest request)

@@ -17,7 +17,8 @@ internal static class HubRoutes
         api.Get("/hubs", (HubFunctions hubs, ApiRequest request) => hubs.List(request))
             .Lists(HubFunctions.Orders(default).Names, "project_id", "organization_id", "name");
         api.Post("/hubs", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Create(request))
-            .Takes<CreateHubRequest>();
+            .Takes<CreateHubRequest>()
+            .Repeats();
         api.Get("/hubs/{hub_id}", (HubFunctions hubs, ApiRequest request) => hubs.Get(request));
         api.Patch("/hubs/{hub_id}", ApiRole.Administrator, (HubFunctions hubs, ApiRequest request) => hubs.Update(request))
             .Takes<UpdateHubRequest>();

@@ -25,7 +25,8 @@ internal sealed record CreateNetworkRequest
 }
 
 /// <summary>Create, read and delete networks; there is no way to change one.</summary>
-internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker, FunctionsSettings settings)
+internal sealed class NetworkFunctions(
+    ApiRegistry registry, IdempotentCreates creates, BrokerClient broker, FunctionsSettings settings)
 {
     public static readonly SortOrders<Network> Orders = new(
         network => network.Id,
@@ -65,6 +66,21 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         {
             return problem;
         }
+        return await creates.Create(
+            request,
+            () => Prepare(request, body),
+            network => registry.Write(
+                request,
+                () => registry.Store.CreateNetwork(network, request.Cancel),
+                network.HubId,
+                ChangedKind.Network,
+                network.Id,
+                default(Nothing)),
+            draft => new CreatedNetworkAnswer(Show(draft.Resource), draft.Secret));
+    }
+
+    private async Task<Outcome<Draft<Network>>> Prepare(ApiRequest request, CreateNetworkRequest body)
+    {
         var (id, checks) = (Guid.NewGuid(), request.Checks);
         var secret = NetworkSecret.New(id);
         var network = new Network
@@ -85,7 +101,7 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         {
             return wrong;
         }
-        if (!(await registry.HubToJoin(request, network.HubId)).Get(out var hub, out problem))
+        if (!(await registry.HubToJoin(request, network.HubId)).Get(out var hub, out var problem))
         {
             return problem;
         }
@@ -98,13 +114,7 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         {
             return new Problem.QuotasExceeded("network", Quotas.NetworksOfHub, count, "hub");
         }
-        return await registry.Write(
-            request,
-            () => registry.Store.CreateNetwork(network, request.Cancel),
-            hub.Id,
-            ChangedKind.Network,
-            id,
-            new CreatedNetworkAnswer(Show(network), secret.ToToken()));
+        return new Draft<Network>(network, secret.ToToken());
     }
 
     public async Task<Outcome<Nothing>> Delete(ApiRequest request)
@@ -118,7 +128,7 @@ internal sealed class NetworkFunctions(ApiRegistry registry, BrokerClient broker
         return default(Nothing);
     }
 
-    private NetworkAnswer Show(Network network) => new(
+    public NetworkAnswer Show(Network network) => new(
         network.Id,
         network.Name,
         network.Type,

@@ -14,7 +14,8 @@ internal static class NetworkRoutes
         api.Get("/networks", (NetworkFunctions networks, ApiRequest request) => networks.List(request))
             .Lists(NetworkFunctions.Orders.Names, "name", "hub_id", "topic_prefix");
         api.Post("/networks", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Create(request))
-            .Takes<CreateNetworkRequest>();
+            .Takes<CreateNetworkRequest>()
+            .Repeats();
         api.Get("/networks/{network_id}", (NetworkFunctions networks, ApiRequest request) => networks.Get(request));
         api.Delete("/networks/{network_id}", Administrator, (NetworkFunctions networks, ApiRequest request) => networks.Delete(request));
     }

@@ -7,7 +7,8 @@ using IotHub.Functions.Api;
 namespace IotHub.Functions.Routes;
 
 /// <summary>Create, read, change and delete routes. Nothing here contacts a route's target.</summary>
-internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs, BrokerClient broker, FunctionsSettings settings)
+internal sealed class RouteFunctions(
+    ApiRegistry registry, RouteConfigs configs, IdempotentCreates creates, BrokerClient broker, FunctionsSettings settings)
 {
     public static readonly SortOrders<Route> Orders = new(
         route => route.Id,
@@ -47,6 +48,16 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         {
             return problem;
         }
+        return await creates.Create(
+            request,
+            () => Prepare(request, body),
+            route => registry.Write(
+                request, () => registry.Store.CreateRoute(route, request.Cancel), route.HubId, ChangedKind.Route, route.Id, default(Nothing)),
+            draft => Show(draft.Resource, draft.Secret));
+    }
+
+    private async Task<Outcome<Draft<Route>>> Prepare(ApiRequest request, RouteRequest body)
+    {
         var (id, now, checks) = (Guid.NewGuid(), registry.Now, request.Checks);
         if (new object?[] { body.S3Config, body.DbConfig, body.RestConfig }.Count(config => config is not null) != 1)
         {
@@ -68,7 +79,7 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         {
             return wrong;
         }
-        if (!(await registry.HubToJoin(request, route.HubId)).Get(out var hub, out problem))
+        if (!(await registry.HubToJoin(request, route.HubId)).Get(out var hub, out var problem))
         {
             return problem;
         }
@@ -81,13 +92,7 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         {
             return new Problem.QuotasExceeded("route", Quotas.RoutesOfHub, count, "hub");
         }
-        return await registry.Write(
-            request,
-            () => registry.Store.CreateRoute(route, request.Cancel),
-            hub.Id,
-            ChangedKind.Route,
-            id,
-            Show(route, body.DbConfig?.Password ?? ""));
+        return new Draft<Route>(route, body.DbConfig?.Password ?? "");
     }
 
     public async Task<Outcome<RouteAnswer>> Update(ApiRequest request)
@@ -155,7 +160,7 @@ internal sealed class RouteFunctions(ApiRegistry registry, RouteConfigs configs,
         route.Id, route.Name, route.HubId, route.Topic, route.Type, route.CreatedAt, route.UpdatedAt, settings.Region);
 
     /// <param name="password">Shown only to the one who just sent it.</param>
-    private RouteAnswer Show(Route route, string password) => new()
+    public RouteAnswer Show(Route route, string password) => new()
     {
         Id = route.Id,
         Name = route.Name,

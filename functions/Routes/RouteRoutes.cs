@@ -17,7 +17,8 @@ internal static class RouteRoutes
         api.Get("/routes", (RouteFunctions routes, ApiRequest request) => routes.List(request))
             .Lists(RouteFunctions.Orders.Names, "hub_id", "name");
         api.Post("/routes", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Create(request))
-            .Takes<RouteRequest>();
+            .Takes<RouteRequest>()
+            .Repeats();
         api.Get("/routes/{route_id}", (RouteFunctions routes, ApiRequest request) => routes.Get(request));
         api.Patch("/routes/{route_id}", ApiRole.Administrator, (RouteFunctions routes, ApiRequest request) => routes.Update(request))
             .Takes<RouteRequest>();

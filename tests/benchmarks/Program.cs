@@ -1,6 +1,7 @@
 using IotHub.Benchmarks;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
+using IotHub.Benchmarks.Kill;
 using IotHub.Benchmarks.Load;
 using IotHub.Benchmarks.Simulation;
 using IotHub.Benchmarks.Soak;
@@ -13,6 +14,7 @@ return args.FirstOrDefault() switch
     "log" => LogCommand.Run(args[1..]),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
+    "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     "simulate" => SimulateCommand.Run(args[1..]),
     _ => Usage(),
@@ -33,6 +35,8 @@ static int Usage()
         {SoakCommand.Usage}
 
         {SimulateCommand.Usage}
+
+        {KillCommand.Usage}
         """);
     return 2;
 }

@@ -107,6 +107,9 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>Sends a signal: <c>INT</c> is Ctrl-C.</summary>
     public void Signal(string signal) => Signal(Pid, signal);
 
+    /// <summary>SIGKILL, for it alone and at once.</summary>
+    public void Kill() => _process.Kill();
+
     public static void Signal(int pid, string signal)
     {
         using var kill = Process.Start(new ProcessStartInfo("/bin/kill", [$"-{signal}", $"{pid}"]) { RedirectStandardError = true })!;

@@ -108,6 +108,26 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         }
     }
 
+    public async Task<bool> CreateDevices(Guid hubId, IReadOnlyList<Device> devices, CancellationToken cancel = default)
+    {
+        await changes.Append(hubId, ChangedKind.Hub, hubId, cancel);
+        lock (_lock)
+        {
+            HubThatTakes(hubId);
+            if (devices.Any(device =>
+                _deviceNames.ContainsKey((hubId, device.Name)) || _certificates.ContainsKey(device.CertificateFingerprint)))
+            {
+                return false;
+            }
+            foreach (var device in devices)
+            {
+                _devices.Add(device.Id, Stamp(device));
+                Index(device, HubThatTakes(hubId));
+            }
+            return true;
+        }
+    }
+
     public Task<Versioned<Device>?> GetDevice(Guid deviceId, CancellationToken cancel = default) => Read(_devices, deviceId, cancel);
 
     public Task<Device?> FindDeviceByName(Guid hubId, string name, CancellationToken cancel = default)

@@ -48,6 +48,10 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
         await owners.Put(pointer, cancel);
     }
 
+    /// <summary>Writes the pointer of a new thing whose id nobody can have used before.</summary>
+    public Task Put(string key, Guid hubId, CancellationToken cancel) =>
+        owners.Put(new TableEntity(key, Row) { [Rows.HubId] = hubId }, cancel);
+
     /// <summary>Rewrites a pointer if it is still as it was read; the new one is returned for the next step.</summary>
     /// <exception cref="StaleVersionException">Somebody else moved it.</exception>
     public async Task<TableEntity> Repoint(TableEntity read, Guid hubId, Guid? otherHubId, CancellationToken cancel)

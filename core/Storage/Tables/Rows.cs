@@ -19,8 +19,9 @@ internal static class TableNames
     public const string Episodes = "episodes";
     public const string Twins = "twins";
     public const string Metrics = "metrics";
+    public const string Creations = "creations";
     public static readonly IReadOnlyList<string> All =
-        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes, Twins, Metrics];
+        [Registry, Owners, Projects, Organizations, Activity, Keys, Changes, Events, Episodes, Twins, Metrics, Creations];
 }
 
 /// <summary>Keys and columns of rows.</summary>

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using IotHub.Harness.Mqtt;
 
 namespace IotHub.Benchmarks.Soak;
 
@@ -12,7 +13,7 @@ internal sealed class RetainedCheck(int port) : IAsyncDisposable
 {
     private const int Topics = 50;
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
-    private readonly SoakClient _publisher = new(port, "soak-retained out", true, keepsSession: false);
+    private readonly LastingClient _publisher = new(port, "soak-retained out", true, keepsSession: false);
     private readonly ConcurrentQueue<string> _faults = new();
     private long _published;
 
@@ -60,7 +61,7 @@ internal sealed class RetainedCheck(int port) : IAsyncDisposable
         var oldest = Volatile.Read(ref _published) - _publisher.OpenPublishes - Topics;
         var found = new ConcurrentDictionary<string, long>();
         var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var client = new SoakClient(port, $"soak-retained-{Looks}", isV5, keepsSession: false)
+        await using var client = new LastingClient(port, $"soak-retained-{Looks}", isV5, keepsSession: false)
         {
             OnMessage = message =>
             {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using IotHub.Harness.Mqtt;
 
 namespace IotHub.Benchmarks.Soak;
 
@@ -14,7 +15,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     private static readonly TimeSpan DrainDeadline = TimeSpan.FromSeconds(60);
 
     private readonly List<MessageStream> _streams = [];
-    private readonly ConcurrentDictionary<string, SoakClient> _clients = new();
+    private readonly ConcurrentDictionary<string, LastingClient> _clients = new();
     private readonly List<Func<CancellationToken, Task>> _publishing = [];
     private readonly List<Func<CancellationToken, Task>> _comingAndGoing = [];
     private readonly ConcurrentQueue<string> _faults = new();
@@ -132,7 +133,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     {
         var stream = AddStream("beside a stalled reader QoS 0", 0, isShared: false);
         await AddReceiver(stream, "firehose in", stream.Topic, isV5: false);
-        var slow = AddClient(new SoakClient(port, "soak-slow", true, keepsSession: false)
+        var slow = AddClient(new LastingClient(port, "soak-slow", true, keepsSession: false)
         {
             OnMessage = async _ =>
             {
@@ -155,9 +156,9 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
     private bool HasEnded(string id, int session) =>
         !_clients.TryGetValue(id, out var client) || client.Connections > session || !client.IsConnected;
 
-    private SoakClient AddClient(SoakClient client) => _clients[client.Id] = client;
+    private LastingClient AddClient(LastingClient client) => _clients[client.Id] = client;
 
-    private async Task<SoakClient> AddReceiver(
+    private async Task<LastingClient> AddReceiver(
         MessageStream stream, string name, string filter, bool isV5, TimeSpan delay = default, ushort receiveMaximum = 0)
     {
         var client = AddClient(Receiver(stream, $"soak-{name}", isV5, keepsSession: true, delay, receiveMaximum));
@@ -166,7 +167,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         return client;
     }
 
-    private SoakClient Receiver(
+    private LastingClient Receiver(
         MessageStream stream, string id, bool isV5, bool keepsSession, TimeSpan delay = default, ushort receiveMaximum = 0) =>
         new(port, id, isV5, keepsSession)
         {
@@ -187,14 +188,14 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
 
     private async Task AddPublisher(MessageStream stream, bool isV5, int perSecond, int size, bool goes)
     {
-        var client = AddClient(new SoakClient(port, $"soak-{stream.Name} out", isV5, keepsSession: true));
+        var client = AddClient(new LastingClient(port, $"soak-{stream.Name} out", isV5, keepsSession: true));
         await client.Connect();
         _publishing.Add(cancel => PublishSteadily(client, stream, perSecond, size, goes, cancel));
     }
 
     /// <summary>An even rate; one that goes cuts its connection now and then and sends again what was open.</summary>
     private async Task PublishSteadily(
-        SoakClient client, MessageStream stream, int perSecond, int size, bool goes, CancellationToken cancel)
+        LastingClient client, MessageStream stream, int perSecond, int size, bool goes, CancellationToken cancel)
     {
         var random = new Random(stream.Index);
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1.0 / TicksPerSecond));
@@ -223,7 +224,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         }
     }
 
-    private async Task GoAndReturn(SoakClient client, CancellationToken cancel)
+    private async Task GoAndReturn(LastingClient client, CancellationToken cancel)
     {
         var random = new Random(client.Id.Length);
         while (await Wait(random.Next(1_000, 6_000), cancel))
@@ -234,7 +235,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         }
     }
 
-    private async Task Return(SoakClient client, Random random)
+    private async Task Return(LastingClient client, Random random)
     {
         await client.Cut();
         Interlocked.Increment(ref _cuts);
@@ -270,7 +271,7 @@ internal sealed class SoakRun(int port) : IAsyncDisposable
         while (await Wait(50, cancel))
         {
             var number = Interlocked.Increment(ref _churned);
-            await using var client = new SoakClient(port, $"soak-churn-{number}", number % 2 == 0, keepsSession: false);
+            await using var client = new LastingClient(port, $"soak-churn-{number}", number % 2 == 0, keepsSession: false);
             await client.Connect();
             // Names of clients are new each time, names of topics come round: the broker remembers topics, up to a limit.
             var topic = $"soak/churn/{number % ChurnTopics}";

@@ -69,3 +69,33 @@ public sealed class TableEventApiTests : EventApiContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryRepeatedCreateTests : RepeatedCreateContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableRepeatedCreateTests : RepeatedCreateContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class MemoryDeviceSearchTests : DeviceSearchContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableDeviceSearchTests : DeviceSearchContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}
+
+public sealed class MemoryDeviceBulkTests : DeviceBulkContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableDeviceBulkTests : DeviceBulkContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -244,7 +244,7 @@ public sealed class BadInputTests : IAsyncLifetime
                 {
                     var answer = await _api.Send(new HttpMethod(operation.Method), $"{Filled(operation.Path)}?{name}={wrong}");
                     Assert.True(answer.Status == 400, $"{operation.Name}?{name}={wrong}: {answer.Status} {answer.Text}");
-                    Assert.Equal(name, Assert.Single(answer.WrongArguments()).Argument);
+                    Assert.Contains(name, answer.WrongArguments().Select(argument => argument.Argument));
                     tried++;
                 }
             }

@@ -60,7 +60,11 @@ public sealed class EveryOperationTests : IAsyncLifetime
             """);
         _ids["device_id"] = _ids["twin_id"] = (string)device.Json["device"]!["id"]!;
         await Call("GET devices");
+        await Call("POST hubs/{hub_id}/import-devices", """{"name":"imported"}""");
+        await Call("GET hubs/{hub_id}/export-devices");
+        await Call("GET hubs/{hub_id}/export");
         await Call("GET devices/{device_id}");
+        await Call("GET devices/{device_id}/explain", query: "?action=publish&topic=a");
         await Call("PATCH devices/{device_id}", """{"description":"new"}""");
         await Call("POST devices/{device_id}/disable");
         await Call("POST devices/{device_id}/enable");
@@ -125,14 +129,14 @@ public sealed class EveryOperationTests : IAsyncLifetime
         await Call("DELETE networks/{network_id}");
         await Call("DELETE routes/{route_id}");
         await Call("DELETE api-keys/{access_key}");
-        await Call("DELETE hubs/{hub_id}");
+        await Call("DELETE hubs/{hub_id}", query: "?delete_devices=true");
     }
 
-    private async Task<ApiAnswer> Call(string name, string? body = null)
+    private async Task<ApiAnswer> Call(string name, string? body = null, string query = "")
     {
         var operation = _described.Operations.Single(operation => operation.Name == name);
         _called.Add(name);
-        var answer = await _api.Send(new HttpMethod(operation.Method), Fill(operation.Path), body is null ? null : Fill(body));
+        var answer = await _api.Send(new HttpMethod(operation.Method), Fill(operation.Path) + query, body is null ? null : Fill(body));
         _described.AssertAnswers(operation, answer);
         return answer;
     }

@@ -72,6 +72,9 @@ public sealed class TestApi : IAsyncDisposable
     /// <summary>Where the requests seem to come from, as the host in front of the app tells.</summary>
     public string? Address { get; set; }
 
+    /// <summary>Sent with every request from here on, unless null.</summary>
+    public string? IdempotencyKey { get; set; }
+
     /// <summary>The key that <see cref="Send"/> uses: may do all in its organization.</summary>
     public string Secret { get; private set; } = "";
 
@@ -110,6 +113,7 @@ public sealed class TestApi : IAsyncDisposable
             services.AddSingleton(stores.Twins);
             services.AddSingleton(stores.Metrics);
             services.AddSingleton(stores.Events);
+            services.AddSingleton(stores.Creations);
         });
         await app.StartAsync();
         var api = new TestApi(app, time);
@@ -139,6 +143,10 @@ public sealed class TestApi : IAsyncDisposable
         if (Address is { } address)
         {
             request.Headers.Add("X-Forwarded-For", address);
+        }
+        if (IdempotencyKey is { } key)
+        {
+            request.Headers.Add("Idempotency-Key", key);
         }
         if (secret != "")
         {

@@ -84,7 +84,7 @@ public sealed partial class FunctionJsonTests
                 "DeliverRoutes queueTrigger deliveries binary", "Health httpTrigger health get", "Ingest httpTrigger ingest/{*path} post",
                 "ManagementApi httpTrigger iot/{*path} get,post,put,patch,delete", "PushTwins queueTrigger twin-pushes binary",
                 "RecordEvents queueTrigger events binary", "RecordMetrics queueTrigger metrics binary", "RollUpMetrics timerTrigger 0 3 * * * *",
-                "TrimChanges timerTrigger 0 7 * * * *", "TrimEvents timerTrigger 0 37 3 * * *", "TrimMetrics timerTrigger 0 22 3 * * *",
+                "TrimChanges timerTrigger 0 7 * * * *", "TrimCreations timerTrigger 0 12 * * * *", "TrimEvents timerTrigger 0 37 3 * * *", "TrimMetrics timerTrigger 0 22 3 * * *",
                 "TrimPayloads timerTrigger 0 52 3 * * *",
             ],
             FunctionList.All.Select(function => Describe(function.Name, Bindings(function.Name)[0]!.AsObject())).Order(StringComparer.Ordinal));

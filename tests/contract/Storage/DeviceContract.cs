@@ -41,6 +41,28 @@ public abstract class DeviceContract
     }
 
     [Fact]
+    public async Task Several_devices_are_stored_at_once_or_none_of_them()
+    {
+        var (registry, hub) = await WithHub();
+        var first = Enumerable.Range(0, IRegistry.DevicesAtOnce).Select(i => Samples.Device(hub.Id, $"d{i}", $"f{i}")).ToList();
+        Assert.True(await registry.CreateDevices(hub.Id, first));
+        Assert.Equal(first.Count, await DeviceCount(registry, hub));
+        Assert.Equal(first[48].Id, (await registry.FindDeviceByName(hub.Id, "d48"))!.Id);
+        Assert.Equal(first[7].Id, (await registry.FindDeviceByCertificate("f7"))!.Id);
+
+        foreach (var taken in new[] { Samples.Device(hub.Id, "d3"), Samples.Device(hub.Id, "free", "f3") })
+        {
+            var other = Samples.Device(hub.Id, "other", "other");
+            Assert.False(await registry.CreateDevices(hub.Id, [other, taken]));
+            Assert.Null(await registry.GetDevice(other.Id));
+            Assert.Null(await registry.FindDeviceByCertificate("other"));
+            Assert.Equal(first.Count, await DeviceCount(registry, hub));
+        }
+        Assert.True(await registry.CreateDevices(hub.Id, [Samples.Device(hub.Id, "other", "other"), Samples.Device(hub.Id, "free")]));
+        await Assert.ThrowsAsync<MissingException>(() => registry.CreateDevices(Guid.NewGuid(), [Samples.Device(hub.Id, "x")]));
+    }
+
+    [Fact]
     public async Task A_certificate_is_taken_once_in_all_hubs()
     {
         var (registry, hub) = await WithHub();

@@ -11,6 +11,7 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
     public ITwins Twins { get; init; } = new MemoryTwins();
     public IMetrics Metrics { get; init; } = new MemoryMetrics();
     public IEventLog Events { get; init; } = new MemoryEventLog();
+    public ICreations Creations { get; init; } = new MemoryCreations();
     public Belongings Belongings => new(Registry, Twins, Metrics, Events, TimeProvider.System);
 
     public static Stores InMemory(TimeProvider time)
@@ -34,6 +35,7 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
             Twins = new TableTwins(account.Tables()),
             Metrics = new TableMetrics(account.Tables()),
             Events = new TableEventLog(account.Tables()),
+            Creations = new TableCreations(account.Tables()),
         };
     }
 }

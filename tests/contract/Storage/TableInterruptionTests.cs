@@ -116,6 +116,29 @@ public sealed class TableInterruptionTests : IAsyncLifetime
     [Theory]
     [InlineData(Loss.Request)]
     [InlineData(Loss.Answer)]
+    public async Task Several_devices_whose_creation_was_interrupted_are_all_there_or_none_and_block_nothing(Loss loss)
+    {
+        await AtEveryRequest(loss, async () =>
+        {
+            var hub = Samples.Hub();
+            await _sound.CreateHub(hub);
+            var devices = Enumerable.Range(0, 3).Select(i => Samples.Device(hub.Id, $"d{i}", $"f{i}-{hub.Id}")).ToList();
+            return new Attempt(() => _faulty.CreateDevices(hub.Id, devices), async () =>
+            {
+                await AssertCount(hub.Id);
+                Assert.Contains((await _sound.GetHub(hub.Id))!.Value.DeviceCount, new[] { 0L, 3L });
+                Assert.True(await _sound.CreateDevices(hub.Id, devices));
+                await AssertCount(hub.Id);
+                Assert.Equal(devices[1].Id, (await _sound.FindDeviceByCertificate(devices[1].CertificateFingerprint))!.Id);
+                await _sound.DeleteHub(hub.Id);
+                Assert.Empty(await AllRows());
+            });
+        });
+    }
+
+    [Theory]
+    [InlineData(Loss.Request)]
+    [InlineData(Loss.Answer)]
     public async Task A_move_that_was_interrupted_leaves_one_device_and_can_be_repeated_undone_or_deleted(Loss loss)
     {
         var (from, to, third) = (Samples.Hub(), Samples.Hub(), Samples.Hub());

@@ -17,15 +17,18 @@ public sealed class DurableBroker
     private readonly BrokerLimits _limits;
     private readonly LogOptions _options;
     private readonly IOutboundBridge _outbound;
+    private readonly IAuthenticator _authenticator;
     private Guid _boot = Guid.NewGuid();
 
-    public DurableBroker(int seed = 1, BrokerLimits? limits = null, LogOptions? options = null, IOutboundBridge? outbound = null)
+    public DurableBroker(
+        int seed = 1, BrokerLimits? limits = null, LogOptions? options = null, IOutboundBridge? outbound = null, IAuthenticator? authenticator = null)
     {
         Disk = new MemoryDisk(seed);
         ShardLog.Create(Disk);
         _limits = limits ?? new BrokerLimits { SessionsPerDeviceMaximum = 10_000 };
         _options = options ?? new LogOptions();
         _outbound = outbound ?? new NullBridge();
+        _authenticator = authenticator ?? new AnonymousAuthenticator();
         Broker = Start();
     }
 
@@ -100,7 +103,7 @@ public sealed class DurableBroker
 
     private MqttBroker Start()
     {
-        var broker = new MqttBroker(_limits, new AnonymousAuthenticator(), _outbound, Time, lanes: 1)
+        var broker = new MqttBroker(_limits, _authenticator, _outbound, Time, lanes: 1)
         {
             Background = _background.Enqueue,
             ChecksRestored = ChecksRestored,

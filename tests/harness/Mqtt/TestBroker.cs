@@ -35,7 +35,7 @@ public sealed class TestBroker : IAsyncDisposable
             EnhancedAuthentication = enhanced,
             HandOverTo = handOverTo,
         };
-        _logs = store is null ? null : LaneLogs.Open(Broker, store, NullLogger.Instance);
+        _logs = store is null ? null : LaneLogs.Open(Broker, store, new LogOptions(), NullLogger.Instance);
         _listener = new TestListener(Broker, via);
         _timers = time is null ? Broker.RunTimers(_stop.Token) : Task.CompletedTask;
     }

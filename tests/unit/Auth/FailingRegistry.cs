@@ -52,6 +52,9 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
     public IAsyncEnumerable<Hub> HubsOfOrganization(Guid organizationId, CancellationToken cancel = default) =>
         inner.HubsOfOrganization(organizationId, cancel);
 
+    public Task<bool> CreateDevices(Guid hubId, IReadOnlyList<Device> devices, CancellationToken cancel = default) =>
+        inner.CreateDevices(hubId, devices, cancel);
+
     public Task CreateDevice(Device device, CancellationToken cancel = default) =>
         inner.CreateDevice(device, cancel);
 

@@ -1,5 +1,6 @@
 using IotHub.Broker.Auth;
 using IotHub.Core.Domain;
+using IotHub.Core.Messages;
 using Xunit;
 
 namespace IotHub.Unit.Auth;

@@ -1,5 +1,6 @@
 using System.Net;
 using IotHub.Broker;
+using IotHub.Broker.Durability;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -14,7 +15,8 @@ public sealed class BrokerOptionsTests
         var options = BrokerOptions.Parse(
             ["--bind", "::1", "--port", "0", "--tls-port", "2", "--ws-port", "3", "--wss-port", "4", "--cert", "c.pem", "--key", "k.pem",
              "--internal-port", "5", "--transport", "sockets", "--hand-over-to", "a.example:8883 [::1]:1", "--data", "d",
-             "--queue-messages", "7", "--queue-bytes", "8", "--hub-bytes", "9", "--queue-overflow", "drop-oldest", "--standalone", "--log-level", "warning"]);
+             "--segment-bytes", "65536", "--queue-messages", "7", "--queue-bytes", "8", "--hub-bytes", "9",
+             "--queue-overflow", "drop-oldest", "--standalone", "--log-level", "warning"]);
         var expected = new BrokerOptions
         {
             Bind = IPAddress.IPv6Loopback,
@@ -28,6 +30,7 @@ public sealed class BrokerOptionsTests
             UseEpoll = false,
             HandOverTo = "a.example:8883 [::1]:1",
             DataFolder = "d",
+            Log = new LogOptions { SegmentBytes = 65_536, CleanFromBytes = 131_072 },
             Limits = new BrokerLimits
             {
                 QueuedMessagesPerSessionMaximum = 7,
@@ -55,6 +58,7 @@ public sealed class BrokerOptionsTests
     [InlineData("port 7 is given twice", "--port", "7", "--internal-port", "7")]
     [InlineData("\"io_uring\" is neither epoll nor sockets", "--transport", "io_uring")]
     [InlineData("\"0\" is not a number from 1 to 2147483647", "--queue-messages", "0")]
+    [InlineData("\"65535\" is not a number from 65536 to 2147483647", "--segment-bytes", "65535")]
     [InlineData("QueuedBytesPerSessionMaximum may not be above StoredBytesPerHubMaximum", "--hub-bytes", "5")]
     [InlineData("\"none\" is neither drop-newest nor drop-oldest", "--queue-overflow", "none")]
     [InlineData("\"a.example\" is not HOST:PORT", "--hand-over-to", "a.example")]

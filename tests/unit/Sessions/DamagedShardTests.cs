@@ -57,7 +57,7 @@ public sealed class DamagedShardTests : IDisposable
     {
         var store = BrokerStore.Open(_folder.Path, shardsWhenCreated: 4);
         var broker = new MqttBroker(new BrokerLimits(), new HubByName(), new NullBridge(), TimeProvider.System, store.Shards);
-        using var logs = LaneLogs.Open(broker, store, NullLogger.Instance);
+        using var logs = LaneLogs.Open(broker, store, new LogOptions(), NullLogger.Instance);
         await step(broker);
     }
 

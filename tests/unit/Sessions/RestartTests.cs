@@ -1,5 +1,6 @@
 using IotHub.Broker.Auth;
 using IotHub.Broker.Protocol;
+using IotHub.Core.Domain;
 using IotHub.Harness.Mqtt;
 using Xunit;
 
@@ -230,6 +231,30 @@ public class RestartTests
     }
 
     [Fact]
+    public void A_will_from_the_log_goes_by_the_rights_of_today_when_its_client_starts_anew()
+    {
+        var rights = new ChangingRights();
+        var broker = new DurableBroker(authenticator: rights);
+        var hearing = broker.Connect(new ConnectOptions { ClientId = "hearing" });
+        hearing.Send(Packet.Subscribe(1, true, 0, ("wills", 0)));
+        broker.Connect(new ConnectOptions
+        {
+            ClientId = "dying",
+            Properties = Forever,
+            Will = new WillOptions("wills", "no longer mine to say") { Properties = Packet.Property(0x18, 30u) },
+        });
+        broker.Run();
+        broker.Crash();
+        rights.Now = new Rights(
+            MessageFilters.AllowAll with { Publish = new MessageFilterRule(MessageFilterPolicy.Reject, ["wills"]) }, PlanRules.None, true);
+        hearing = broker.Connect(new ConnectOptions { ClientId = "hearing" });
+        hearing.Send(Packet.Subscribe(1, true, 0, ("wills", 0)));
+        broker.Connect(new ConnectOptions { ClientId = "dying" });
+        broker.Run();
+        Assert.Equal(["CONNACK new", "SUBACK #1 00"], hearing.TakeStory());
+    }
+
+    [Fact]
     public void A_disk_that_fails_refuses_what_must_be_kept_and_resumes()
     {
         Persistent("sub", "t", 1).Disconnect();
@@ -272,6 +297,14 @@ public class RestartTests
         Publish("t", "x", 1);
         _broker.Crash();
         Assert.Equal(["CONNACK present", "PUBLISH 1 #1 t=x"], Heard(Return("member")));
+    }
+
+    private sealed class ChangingRights : IAuthenticator
+    {
+        public Rights Now { get; set; } = Rights.All;
+
+        public ValueTask<ConnectVerdict> Authenticate(ConnectAttempt attempt, CancellationToken cancel) => ValueTask.FromResult<ConnectVerdict>(
+            new ConnectVerdict.Accepted(AnonymousAuthenticator.HubId, AnonymousAuthenticator.DeviceId, attempt.ClientId, Now));
     }
 
     private MemoryClient Persistent(string clientId, string filter, byte qos, uint expirySeconds = uint.MaxValue)

@@ -1,11 +1,10 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
-using IotHub.Harness.Mqtt;
 
-namespace IotHub.Benchmarks.Soak;
+namespace IotHub.Harness.Mqtt;
 
 /// <content>What comes in: cut into packets, handed over and acknowledged.</content>
-internal sealed partial class SoakClient
+public sealed partial class LastingClient
 {
     private async Task Read(Socket socket, int session)
     {
@@ -40,7 +39,6 @@ internal sealed partial class SoakClient
             Refusal ??= $"{id}: the broker ended the connection";
             socket.Dispose();
         }
-        _answer.TrySetException(new IOException($"{id}: the connection ended"));
     }
 
     private async Task Handle(byte first, ReadOnlyMemory<byte> body, int session)
@@ -49,32 +47,33 @@ internal sealed partial class SoakClient
         {
             case >= 4 and <= 7 when IsDeaf:
                 break;
-            case 2 or 9:
+            case 2 or 9 or 11:
                 _answer.TrySetResult(body.ToArray());
                 break;
             case 3:
                 await Received(first, body, session);
                 break;
             case 4 or 7:
-                Close(BinaryPrimitives.ReadUInt16BigEndian(body.Span), (byte)(first >> 4 == 4 ? 1 : 2));
+                Close(BinaryPrimitives.ReadUInt16BigEndian(body.Span), (byte)(first >> 4 == 4 ? 1 : 2), CodeOf(body.Span));
                 break;
             case 5:
-                var id = BinaryPrimitives.ReadUInt16BigEndian(body.Span);
-                lock (_open)
-                {
-                    if (_orders.TryGetValue(id, out var order))
-                    {
-                        _open[order].IsReceived = true;
-                    }
-                }
-                await Send(Packet.Ack(6, id));
+                await PubRec(BinaryPrimitives.ReadUInt16BigEndian(body.Span), CodeOf(body.Span));
                 break;
             case 6:
                 _takenQos2.Remove(BinaryPrimitives.ReadUInt16BigEndian(body.Span));
                 await Send(Packet.Ack(7, BinaryPrimitives.ReadUInt16BigEndian(body.Span)));
                 break;
+            case 13:
+                int acksBefore;
+                lock (_pings)
+                {
+                    acksBefore = _pings.Dequeue();
+                }
+                OnPong(session, acksBefore);
+                break;
             case 14:
-                Refusal ??= $"{Id}: DISCONNECT with reason 0x{(body.Length > 0 ? body.Span[0] : 0):X2}";
+                Farewell ??= $"{Id}: DISCONNECT with reason 0x{(body.Length > 0 ? body.Span[0] : 0):X2}";
+                Refusal ??= Farewell;
                 break;
         }
     }
@@ -89,23 +88,62 @@ internal sealed partial class SoakClient
         var packetId = qos > 0 ? BinaryPrimitives.ReadUInt16BigEndian(body.Span[topicEnd..]) : (ushort)0;
         if (qos < 2 || _takenQos2.Add(packetId))
         {
-            await OnMessage(new SoakMessage(body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, session));
+            await OnMessage(new TakenMessage(
+                body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, packetId, session, Volatile.Read(ref _acksSent)));
         }
         if (qos > 0 && !IsDeaf)
         {
             await Send(Packet.Ack(qos == 1 ? 4 : 5, packetId));
+            Interlocked.Increment(ref _acksSent);
         }
     }
 
-    private void Close(ushort packetId, byte qos)
+    private static byte CodeOf(ReadOnlySpan<byte> body) => body.Length > 2 ? body[2] : (byte)0;
+
+    private async Task PubRec(ushort packetId, byte code)
     {
+        if (code >= 0x80)
+        {
+            Close(packetId, 2, code);
+            return;
+        }
+        Open? received = null;
+        lock (_open)
+        {
+            if (_orders.TryGetValue(packetId, out var order) && _open[order] is { Qos: 2, IsReceived: false } open)
+            {
+                open.IsReceived = true;
+                received = open;
+            }
+        }
+        if (received is not null)
+        {
+            OnAcknowledged(received.Tag);
+        }
+        await Send(Packet.Ack(6, packetId));
+    }
+
+    /// <summary>PUBACK, PUBCOMP, or a PUBREC that says no.</summary>
+    private void Close(ushort packetId, byte qos, byte code)
+    {
+        Open? closed = null;
         lock (_open)
         {
             if (_orders.TryGetValue(packetId, out var order) && _open[order].Qos == qos)
             {
+                closed = _open[order];
                 _orders.Remove(packetId);
                 _open.Remove(order);
             }
+        }
+        // PUBCOMP with 0x92: released before a crash, and the first PUBCOMP was lost. (MQTT 5.0 section 3.7.2.1)
+        if (code >= 0x80 && !(code == 0x92 && closed?.IsReceived == true))
+        {
+            Refused ??= $"{id}: a publish was answered with 0x{code:X2}";
+        }
+        else if (closed is not null && !closed.IsReceived)
+        {
+            OnAcknowledged(closed.Tag);
         }
     }
 

@@ -1,15 +1,14 @@
 using System.Text;
 using IotHub.Core.Domain;
-using IotHub.Core.Messages;
 
-namespace IotHub.Broker.Auth;
+namespace IotHub.Core.Messages;
 
 /// <summary>
 /// Fills <c>{{ hub.name }}</c>, <c>{{ hub.id }}</c>, <c>{{ device.name }}</c> and <c>{{ device.id }}</c> into message filters. An entry
 /// that cannot be read never widens what a device may do: it is left out of what is accepted, and where it was to be rejected nothing is
 /// allowed.
 /// </summary>
-internal static class FilterTemplates
+public static class FilterTemplates
 {
     private static readonly MessageFilterRule AllowNothing = new(MessageFilterPolicy.Accept, []);
 
@@ -48,7 +47,7 @@ internal static class FilterTemplates
     }
 
     /// <returns>False when it cannot be read. <paramref name="topic"/> is null when no topic can match it.</returns>
-    private static bool TryFill(string entry, Hub hub, Device device, out string? topic)
+    public static bool TryFill(string entry, Hub hub, Device device, out string? topic)
     {
         topic = null;
         StringBuilder filled = new();

@@ -1,4 +1,4 @@
-namespace IotHub.Broker.Topics;
+namespace IotHub.Core.Messages;
 
 /// <summary>What a device may ask of its twin.</summary>
 public enum TwinMethod { Get, Put, Patch }

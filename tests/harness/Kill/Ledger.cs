@@ -1,0 +1,87 @@
+namespace IotHub.Harness.Kill;
+
+/// <summary>What a broker can get wrong.</summary>
+public enum KillFault
+{
+    /// <summary>Acknowledged and never delivered.</summary>
+    Lost,
+
+    /// <summary>Twice at QoS 2.</summary>
+    Doubled,
+
+    /// <summary>Twice at QoS 1 where neither its publisher nor a cut connection explains it.</summary>
+    Repeated,
+
+    /// <summary>Repeated although its acknowledgement was on disk.</summary>
+    Unforgotten,
+    Reordered,
+    Corrupted,
+    SessionForgotten,
+    SessionRemembered,
+    SubscriptionLost,
+    SubscriptionRemembered,
+    RetainedWrong,
+    WillLost,
+    WillDoubled,
+    WillUnwanted,
+    Refused,
+    Broken,
+}
+
+/// <summary>
+/// What everyone who takes part in a kill test agrees on: faults so far, and what is known to be on disk. All of the standalone broker's
+/// clients share one hub and so one log: an acknowledged publish proves that what the broker had done before it came is on disk too.
+/// </summary>
+internal sealed class Ledger
+{
+    private const int KeptTexts = 40;
+    private readonly Dictionary<KillFault, int> _faults = [];
+    private readonly List<string> _texts = [];
+
+    /// <summary>Guards this and all streams, views and proofs: events are few, and their order counts.</summary>
+    public Lock Gate { get; } = new();
+
+    /// <summary>Counts publishes that went out.</summary>
+    public long Clock { get; private set; }
+
+    /// <summary>The youngest publish that was acknowledged.</summary>
+    public long Committed { get; private set; }
+
+    public int Kills { get; set; }
+    public Func<double> MsSinceReady { get; set; } = () => 0;
+
+    public bool IsFaultless
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _faults.Count == 0;
+            }
+        }
+    }
+
+    public long Tick() => ++Clock;
+
+    public void Proves(long clock) => Committed = Math.Max(Committed, clock);
+
+    public void Add(KillFault fault, string text)
+    {
+        lock (Gate)
+        {
+            _faults[fault] = _faults.GetValueOrDefault(fault) + 1;
+            if (_texts.Count < KeptTexts)
+            {
+                _texts.Add($"after {Kills} kills and {MsSinceReady():0} ms: {text}");
+            }
+        }
+    }
+
+    public (Dictionary<KillFault, int> Faults, List<string> Texts) Copy()
+    {
+        lock (Gate)
+        {
+            return (new Dictionary<KillFault, int>(_faults), [.. _texts]);
+        }
+    }
+}
