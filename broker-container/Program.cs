@@ -4,6 +4,9 @@ using Microsoft.Extensions.Logging.Console;
 
 const int Failed = 1;
 
+// SIGXFSZ on Linux and macOS.
+const int FileSizeExceeded = 25;
+
 // What follows a read runs on the thread that found the socket ready; a hop to the pool costs two context switches, half the price of a
 // message at low rates. Nothing on these paths may block. The framework reads the variable once, before the first socket.
 const string InlineCompletions = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";
@@ -50,6 +53,8 @@ using var logging = LoggerFactory.Create(builder => builder
 using var stop = new CancellationTokenSource();
 using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+// A file may not grow beyond a limit of the process (ulimit -f): a write that fails, as on a full disk, and no reason to die.
+using var limited = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create((PosixSignal)FileSizeExceeded, c => c.Cancel = true);
 try
 {
     await using var host = await BrokerHost.Start(options, BrokerSettings.FromEnvironment(), logging, TimeProvider.System, stop.Token);

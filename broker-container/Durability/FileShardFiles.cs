@@ -49,7 +49,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         var file = PrivateFile.Create(unfinished);
         try
         {
-            RandomAccess.Write(file, header, 0);
+            PrivateFile.Write(file, header, 0);
             DiskSync.Data(file, path);
             File.Move(unfinished, path, overwrite: true);
             DiskSync.Folder(folder);
@@ -74,7 +74,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         File.Delete(unfinished);
         using (var file = PrivateFile.Create(unfinished))
         {
-            RandomAccess.Write(file, bytes, 0);
+            PrivateFile.Write(file, bytes, 0);
             DiskSync.Data(file, unfinished);
         }
         File.Move(unfinished, Path.Combine(folder, NoteName), overwrite: true);
@@ -111,7 +111,7 @@ internal sealed class FileSegment(string path, long first, SafeFileHandle file) 
 
     public void Write(long offset, ReadOnlySpan<byte> bytes)
     {
-        RandomAccess.Write(file, bytes, offset);
+        PrivateFile.Write(file, bytes, offset);
         DiskSync.Data(file, path);
         Volatile.Write(ref _length, Math.Max(_length, offset + bytes.Length));
     }
@@ -120,7 +120,7 @@ internal sealed class FileSegment(string path, long first, SafeFileHandle file) 
     {
         for (var at = _length; at < length; at += Zeros.Length)
         {
-            RandomAccess.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, length - at)), at);
+            PrivateFile.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, length - at)), at);
         }
         DiskSync.Data(file, path);
         Volatile.Write(ref _length, Math.Max(_length, length));
@@ -162,6 +162,20 @@ internal static class PrivateFile
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         }
         return file;
+    }
+
+    /// <summary>Like the framework's, with an IOException for every refusal of the disk.</summary>
+    public static void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset)
+    {
+        try
+        {
+            RandomAccess.Write(file, bytes, offset);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            // A limit of the file system, or of the process, on the size of a file.
+            throw new IOException("the file may not grow any further (limit of the file system, or ulimit -f)", e);
+        }
     }
 
     public static void CreateFolder(string path)

@@ -12,6 +12,7 @@ return args.FirstOrDefault() switch
     "micro" => Micro.Run(args[1..]),
     "allocations" => AllocationTable.Run(args[1..]),
     "log" => LogCommand.Run(args[1..]),
+    "faults" => await FaultsCommand.Run(),
     "load" => LoadCommand.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "kill" => await KillCommand.Run(args[1..]),
@@ -27,6 +28,8 @@ static int Usage()
           micro [--filter PATTERN]   nanoseconds and bytes of the codec, the topic look-up and a whole publish
           allocations [--update]     allocated bytes per delivery of each hot path; --update writes allocations.json
         {LogCommand.Usage}
+
+        {FaultsCommand.Usage}
 
         {LoadOptions.Usage}
 

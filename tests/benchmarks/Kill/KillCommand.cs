@@ -19,6 +19,7 @@ internal static class KillCommand
     public static async Task<int> Run(string[] args)
     {
         var seed = Number(args, "--seed") ?? Random.Shared.Next();
+        var told = 0;
         using var files = new TempFolder("kill");
         var options = new KillOptions
         {
@@ -29,6 +30,11 @@ internal static class KillCommand
             StopAtFault = args.Contains("--stop-at-fault"),
             OnKill = report =>
             {
+                foreach (var text in report.Texts.Skip(told))
+                {
+                    Console.Error.WriteLine(text);
+                }
+                told = report.Texts.Count;
                 if (report.Kills % 20 == 0)
                 {
                     Console.Error.WriteLine(string.Create(

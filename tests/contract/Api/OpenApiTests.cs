@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using IotHub.Harness;
 using Microsoft.AspNetCore.Routing;
 using Xunit;
 
@@ -76,6 +77,25 @@ public sealed class OpenApiTests : IAsyncLifetime
         Assert.DoesNotContain("://", page.Text, StringComparison.Ordinal);
         Assert.DoesNotContain("<script>", page.Text, StringComparison.Ordinal);
         Assert.Equal(200, (await _api.Get("/iot/reference", "")).Status);
+    }
+
+    [Fact]
+    public async Task The_page_shows_every_operation_and_sends_what_its_form_says()
+    {
+        var hub = await _api.NewHub();
+        var told = await NodeScript.Run("tests/contract/Api/scripts/reference-page.mjs", new
+        {
+            pageUrl = new Uri(_api.Url, "iot/reference/"),
+            secret = _api.Secret,
+            operation = "get_hubs_hub_id",
+            path = new Dictionary<string, string> { ["hub_id"] = $"{hub["id"]}" },
+        });
+        var described = _document["paths"]!.AsObject()
+            .SelectMany(path => path.Value!.AsObject().Select(operation => (string)operation.Value!["operationId"]!));
+        var shown = told.GetProperty("operations").EnumerateArray().Select(id => id.GetString()!);
+        Assert.Equal(described.Order(StringComparer.Ordinal), shown.Order(StringComparer.Ordinal));
+        Assert.Equal(200, told.GetProperty("status").GetInt32());
+        Assert.Equal(new Uri(_api.Url, $"iot/v1/regions/fr-par/hubs/{hub["id"]}").ToString(), told.GetProperty("url").GetString());
     }
 
     private static IEnumerable<string> References(JsonNode? node) => node switch

@@ -58,6 +58,9 @@ public sealed class TestApi : IAsyncDisposable
     public IRegistry Registry { get; }
     public IApiKeys Keys { get; }
 
+    /// <summary>Where it listens.</summary>
+    public Uri Url => new(_http.BaseAddress!, "/");
+
     /// <summary>All that is mapped.</summary>
     public IReadOnlyList<Microsoft.AspNetCore.Http.Endpoint> Endpoints =>
         _app.Services.GetRequiredService<Microsoft.AspNetCore.Routing.EndpointDataSource>().Endpoints;

@@ -11,7 +11,8 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
     /// <summary>Must the broker have the session (true), must it not (false), or may it (null)?</summary>
     public bool? HasSession { get; set; } = false;
 
-    public LastingClient Client => client;
+    /// <summary>Which start of the broker it is connected to; null where that is not sure.</summary>
+    public int? Incarnation { get; private set; }
 
     /// <summary>Tries until it is connected, if it is not.</summary>
     /// <returns>False when asked to stop first.</returns>
@@ -32,6 +33,8 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
     public async Task<bool> TryConnect(bool cleanStart = false, bool keeps = true)
     {
         await broker.Ready;
+        Incarnation = null;
+        var incarnation = broker.Incarnation;
         var must = cleanStart ? false : HasSession;
         if (HasSession == false || cleanStart || !keeps)
         {
@@ -48,6 +51,7 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
                     $"{client.Id}: Session Present {(wasPresent ? 1 : 0)} on connection {client.Connections}");
             }
             HasSession = keeps;
+            Incarnation = broker.Incarnation == incarnation ? incarnation : null;
             return true;
         }
         catch (Exception e) when (e is SocketException or IOException && !e.Message.Contains("CONNACK", StringComparison.Ordinal))

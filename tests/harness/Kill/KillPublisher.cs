@@ -17,7 +17,7 @@ internal sealed class KillPublisher : IAsyncDisposable
         _client = new LastingClient(broker.Port, $"publisher {stream.Index} QoS {stream.Qos} {(isV5 ? "5.0" : "3.1.1")}", isV5, keepsSession: true)
         {
             OnSending = tag => stream.Sending((int)tag),
-            OnAcknowledged = tag => stream.WasAcknowledged((int)tag),
+            OnAcknowledged = tag => stream.WasAcknowledged((int)tag, _lasting!.Incarnation),
         };
         _lasting = new KillClient(broker, ledger, _client);
     }

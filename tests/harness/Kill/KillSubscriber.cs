@@ -15,7 +15,7 @@ internal sealed class KillSubscriber : IAsyncDisposable
     private readonly bool _comesAndGoes;
 
     /// <summary>Acknowledgements per connection of which the broker had heard at some publish; proven when that was acknowledged.</summary>
-    private readonly Dictionary<int, List<(int Acks, long Clock)>> _heard = [];
+    private readonly Dictionary<int, List<(int Acks, int Incarnation, long Clock)>> _heard = [];
 
     public KillSubscriber(
         KilledBroker broker, Ledger ledger, string name, bool isV5, IReadOnlyList<StreamView> views, bool comesAndGoes, int seed)
@@ -40,7 +40,7 @@ internal sealed class KillSubscriber : IAsyncDisposable
 
     /// <summary>Was the acknowledgement with this number on that connection on disk before anything that has happened since? Under the gate.</summary>
     public bool IsProven(int session, int ackNumber) =>
-        _heard.GetValueOrDefault(session)?.Exists(h => h.Acks > ackNumber && _ledger.Committed > h.Clock) == true;
+        _heard.GetValueOrDefault(session)?.Exists(h => h.Acks > ackNumber && IsProven(h)) == true;
 
     public bool HasEnded(int session) => _client.Connections > session || !_client.IsConnected;
 
@@ -109,21 +109,27 @@ internal sealed class KillSubscriber : IAsyncDisposable
 
     private void Heard(int session, int acks)
     {
+        if (_lasting.Incarnation is not { } incarnation)
+        {
+            return;
+        }
         lock (_ledger.Gate)
         {
             if (!_heard.TryGetValue(session, out var heard))
             {
                 _heard.Add(session, heard = []);
             }
-            heard.Add((acks, _ledger.Clock));
+            heard.Add((acks, incarnation, _ledger.Clock));
             // One that is proven says all that those before it say.
-            var proven = heard.FindLastIndex(h => _ledger.Committed > h.Clock);
+            var proven = heard.FindLastIndex(IsProven);
             if (proven > 0)
             {
                 heard.RemoveRange(0, proven);
             }
         }
     }
+
+    private bool IsProven((int Acks, int Incarnation, long Clock) heard) => _ledger.LastProof(heard.Incarnation) > heard.Clock;
 
     private static Task Wait(int milliseconds, CancellationToken cancel) =>
         Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);

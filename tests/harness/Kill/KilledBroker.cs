@@ -8,6 +8,7 @@ internal sealed class KilledBroker(KillOptions options, int port) : IAsyncDispos
     private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(60);
     private readonly List<double> _startMs = [];
     private ChildProcess? _process;
+    private int _incarnation;
     private TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Stopwatch _sinceReady = new();
 
@@ -18,6 +19,9 @@ internal sealed class KilledBroker(KillOptions options, int port) : IAsyncDispos
 
     /// <summary>Done while clients may come.</summary>
     public Task Ready => Volatile.Read(ref _ready).Task;
+
+    /// <summary>Counts the starts.</summary>
+    public int Incarnation => Volatile.Read(ref _incarnation);
 
     public double MsSinceReady => _sinceReady.Elapsed.TotalMilliseconds;
 
@@ -41,6 +45,7 @@ internal sealed class KilledBroker(KillOptions options, int port) : IAsyncDispos
             }
         });
         _process = process;
+        Interlocked.Increment(ref _incarnation);
         var ended = process.WaitForExit(StartDeadline);
         if (killAfter is { } patience)
         {

@@ -30,22 +30,21 @@ public enum KillFault
 
 /// <summary>
 /// What everyone who takes part in a kill test agrees on: faults so far, and what is known to be on disk. All of the standalone broker's
-/// clients share one hub and so one log: an acknowledged publish proves that what the broker had done before it came is on disk too.
+/// clients share one hub and so one log: a publish that is acknowledged by the process it was sent to proves that what this process had done
+/// before it came is on disk too.
 /// </summary>
 internal sealed class Ledger
 {
     private const int KeptTexts = 40;
     private readonly Dictionary<KillFault, int> _faults = [];
     private readonly List<string> _texts = [];
+    private readonly Dictionary<int, long> _committed = [];
 
     /// <summary>Guards this and all streams, views and proofs: events are few, and their order counts.</summary>
     public Lock Gate { get; } = new();
 
     /// <summary>Counts publishes that went out.</summary>
     public long Clock { get; private set; }
-
-    /// <summary>The youngest publish that was acknowledged.</summary>
-    public long Committed { get; private set; }
 
     public int Kills { get; set; }
     public Func<double> MsSinceReady { get; set; } = () => 0;
@@ -63,7 +62,11 @@ internal sealed class Ledger
 
     public long Tick() => ++Clock;
 
-    public void Proves(long clock) => Committed = Math.Max(Committed, clock);
+    /// <summary>A publish of that moment was acknowledged by the process that had got it.</summary>
+    public void Proves(int incarnation, long clock) => _committed[incarnation] = Math.Max(LastProof(incarnation), clock);
+
+    /// <summary>The youngest such publish of that process.</summary>
+    public long LastProof(int incarnation) => _committed.GetValueOrDefault(incarnation);
 
     public void Add(KillFault fault, string text)
     {

@@ -61,13 +61,18 @@ internal sealed class NumberedStream(Ledger ledger, int index, byte qos)
         }
     }
 
-    public void WasAcknowledged(int number)
+    /// <param name="incarnation">Of the broker that the acknowledgement came from.</param>
+    public void WasAcknowledged(int number, int? incarnation)
     {
         lock (ledger.Gate)
         {
             _said[number] = _said[number] with { IsAcknowledged = true };
             Acknowledged++;
-            ledger.Proves(_said[number].FirstSend);
+            // What was sent again may have been taken over from what a killed process had of it.
+            if (_said[number].Sends == 1 && incarnation is { } process)
+            {
+                ledger.Proves(process, _said[number].FirstSend);
+            }
         }
     }
 

@@ -31,6 +31,7 @@ public static class PacketStory
         }
     }
 
+    /// <summary>One packet.</summary>
     public static string Tell(byte[] packet, bool isV5)
     {
         var name = Names[packet[0] >> 4];
