@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using IotHub.Core.Storage;
 
 namespace IotHub.Functions;
@@ -45,6 +47,9 @@ public sealed record FunctionsSettings
     /// <summary>How long a route's target is waited for; what is older then goes to the dead letters.</summary>
     public TimeSpan RouteGiveUpAfter { get; init; } = TimeSpan.FromHours(24);
 
+    /// <summary>PEM of the authorities that devices trust the broker's server certificate by; empty when it is told nowhere.</summary>
+    public string ServerCaPem { get; init; } = "";
+
     /// <summary>Networks that routes may reach besides public addresses.</summary>
     public IReadOnlyList<IPNetwork> RouteAllowedNetworks { get; init; } = [];
 
@@ -72,6 +77,7 @@ public sealed record FunctionsSettings
             EventsKept = read.Days("IOTHUB_EVENTS_KEPT_DAYS", 7),
             RouteGiveUpAfter = read.Hours("IOTHUB_ROUTE_GIVE_UP_HOURS", 24),
             RouteAllowedNetworks = read.Networks("IOTHUB_ROUTE_ALLOWED_NETWORKS"),
+            ServerCaPem = read.Certificates("IOTHUB_SERVER_CA"),
         };
     }
 
@@ -134,6 +140,27 @@ public sealed record FunctionsSettings
         {
             var value = Optional(name) ?? values[0];
             return values.Contains(value) ? value : throw new SettingsException($"{name} must be one of: {string.Join(", ", values)}");
+        }
+
+        /// <summary>PEM, or the name of a file with it.</summary>
+        public string Certificates(string name)
+        {
+            if (Optional(name) is not { } text)
+            {
+                return "";
+            }
+            try
+            {
+                var pem = text.StartsWith("-----BEGIN", StringComparison.Ordinal) ? text : File.ReadAllText(text);
+                var certificates = new X509Certificate2Collection();
+                certificates.ImportFromPem(pem);
+                var whole = string.Concat(certificates.Select(certificate => certificate.ExportCertificatePem() + "\n"));
+                return whole.Length > 0 ? whole : throw new SettingsException($"{name} holds no certificate in PEM");
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+            {
+                throw new SettingsException($"{name} is neither certificates in PEM nor a file with them: {e.Message}");
+            }
         }
 
         public List<IPNetwork> Networks(string name) =>

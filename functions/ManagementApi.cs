@@ -50,6 +50,7 @@ internal static class ManagementApi
         api.MapExport();
         api.Describe();
         app.MapReferencePage();
+        app.MapServerCa();
         api.Rest();
     }
 }

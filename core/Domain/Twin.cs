@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 
 namespace IotHub.Core.Domain;
 
@@ -39,10 +40,13 @@ public static class TwinRules
     /// <summary>Names that start with <c>_</c> are kept for documents that mean something to the hub.</summary>
     public static bool IsReservedName(string name) => name.StartsWith('_') && name != ConfigName;
 
-    /// <summary>A request's JSON: one object, no member twice.</summary>
+    /// <summary>A request's JSON: one object, no member twice, all of it Unicode.</summary>
     /// <exception cref="JsonException">It is not; the message says where.</exception>
-    public static JsonObject Parse(ReadOnlySpan<byte> utf8) =>
-        JsonNode.Parse(utf8, null, Strict) as JsonObject ?? throw new JsonException("must be a JSON object");
+    public static JsonObject Parse(ReadOnlySpan<byte> utf8)
+    {
+        CheckText(utf8);
+        return JsonNode.Parse(utf8, null, Strict) as JsonObject ?? throw new JsonException("must be a JSON object");
+    }
 
     public static byte[] Write(JsonObject data) => JsonSerializer.SerializeToUtf8Bytes<JsonNode>(data, Readable);
 
@@ -68,6 +72,34 @@ public static class TwinRules
             }
         }
         return merged;
+    }
+
+    /// <summary>
+    /// A parsed document reads its texts when they are asked for, and then fails in other ways or puts U+FFFD in their place. So what is no
+    /// Unicode is found here.
+    /// </summary>
+    private static void CheckText(ReadOnlySpan<byte> utf8)
+    {
+        if (!Utf8.IsValid(utf8))
+        {
+            throw new JsonException("is not UTF-8");
+        }
+        var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = Strict.MaxDepth });
+        while (reader.Read())
+        {
+            if (!reader.ValueIsEscaped)
+            {
+                continue;
+            }
+            try
+            {
+                reader.GetString();
+            }
+            catch (InvalidOperationException e)
+            {
+                throw new JsonException($"half of a surrogate pair stands alone, at byte {reader.TokenStartIndex}", e);
+            }
+        }
     }
 
     private static string? Problem(JsonNode node, int depth, bool mayReserve)

@@ -1,3 +1,5 @@
+using IotHub.Core.Domain;
+
 namespace IotHub.Core.Storage;
 
 /// <summary>
@@ -35,32 +37,73 @@ public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metric
     }
 
     /// <summary>
-    /// Looks at what changed a while ago: finishes deletions of hubs that were interrupted, and removes what hangs on things that are gone.
+    /// Looks at what changed a while ago: finishes deletions that were interrupted, and removes what hangs on things that are gone.
     /// </summary>
     public Task Sweep(IEnumerable<RegistryChange> changes, CancellationToken cancel = default) => Parallel.ForEachAsync(
-        changes.Where(change => change.Kind is ChangedKind.Device or ChangedKind.Hub)
-            .Select(change => (change.HubId, change.Kind, change.Id)).Distinct(),
+        changes.Select(change => (change.HubId, change.Kind, change.Id)).Distinct(),
         new ParallelOptions { MaxDegreeOfParallelism = ParallelLooks, CancellationToken = cancel },
         async (change, stop) =>
         {
-            if (change.Kind == ChangedKind.Device)
+            switch (change.Kind)
             {
-                await OfDevice(change.HubId, change.Id, stop);
-                if ((await registry.GetDevice(change.Id, stop))?.Value.HubId != change.HubId)
-                {
-                    // Here and not at once: it is many small deletions, and nobody can see them any more.
-                    await metrics.DeleteDevice(change.HubId, change.Id, clock.GetUtcNow(), stop);
-                }
-                return;
-            }
-            var hub = (await registry.GetHub(change.HubId, stop))?.Value;
-            if (hub is { Deleting: true })
-            {
-                await registry.DeleteHub(hub.Id, stop);
-            }
-            if (hub is null or { Deleting: true })
-            {
-                await OfHub(change.HubId, stop);
+                case ChangedKind.Hub:
+                    await SweepHub(change.HubId, stop);
+                    break;
+                case ChangedKind.Device:
+                    await SweepDevice(change.HubId, change.Id, stop);
+                    break;
+                // A deletion of what is not there drops the pointer that a writer left who died.
+                case ChangedKind.Network when await registry.GetNetwork(change.Id, stop) is null:
+                    await registry.DeleteNetwork(change.Id, stop);
+                    break;
+                case ChangedKind.Route when await registry.GetRoute(change.Id, stop) is null:
+                    await registry.DeleteRoute(change.Id, stop);
+                    break;
             }
         });
+
+    private async Task SweepHub(Guid hubId, CancellationToken cancel)
+    {
+        var hub = (await registry.GetHub(hubId, cancel))?.Value;
+        if (hub is { Deleting: true })
+        {
+            await registry.DeleteHub(hub.Id, cancel);
+        }
+        if (hub is null or { Deleting: true })
+        {
+            await OfHub(hubId, cancel);
+        }
+    }
+
+    private async Task SweepDevice(Guid hubId, Guid deviceId, CancellationToken cancel)
+    {
+        await OfDevice(hubId, deviceId, cancel);
+        var device = await registry.GetDevice(deviceId, cancel);
+        if (device is null)
+        {
+            await registry.DeleteDevice(deviceId, cancel);
+        }
+        else if (device.Value.HubId != hubId)
+        {
+            await FinishMove(device, cancel);
+        }
+        if (device?.Value.HubId != hubId)
+        {
+            // Here and not at once: it is many small deletions, and nobody can see them any more.
+            await metrics.DeleteDevice(hubId, deviceId, clock.GetUtcNow(), cancel);
+        }
+    }
+
+    /// <summary>Any write of a device finishes a move of it that was interrupted.</summary>
+    private async Task FinishMove(Versioned<Device> device, CancellationToken cancel)
+    {
+        try
+        {
+            await registry.ReplaceDevice(device, cancel);
+        }
+        catch (Exception e) when (e is StaleVersionException or MissingException)
+        {
+            // Somebody else wrote it, and so finished the move, or deleted it.
+        }
+    }
 }

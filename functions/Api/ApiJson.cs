@@ -90,8 +90,18 @@ internal static class ApiJson
 
     public static byte[] Write<T>(T answer) => JsonSerializer.SerializeToUtf8Bytes(answer, Options);
 
-    /// <exception cref="JsonException">Not JSON, or a member has the wrong type; its path is told.</exception>
-    public static T? Read<T>(ReadOnlySpan<byte> body) => JsonSerializer.Deserialize<T>(body, Options);
+    /// <exception cref="JsonException">
+    /// Not JSON or too deep; or a member has the wrong type or stands there twice, then its path is told.
+    /// </exception>
+    public static T? Read<T>(ReadOnlySpan<byte> body)
+    {
+        // Looked through first, so that a broken text is not blamed on the member before the break.
+        var reader = new Utf8JsonReader(body);
+        while (reader.Read())
+        {
+        }
+        return JsonSerializer.Deserialize<T>(body, Options);
+    }
 
     /// <summary>The text of an enum value.</summary>
     public static string Text<T>(T value)

@@ -1,4 +1,5 @@
 using IotHub.Benchmarks;
+using IotHub.Benchmarks.Api;
 using IotHub.Benchmarks.Compare;
 using IotHub.Benchmarks.Durability;
 using IotHub.Benchmarks.Kill;
@@ -18,6 +19,8 @@ return args.FirstOrDefault() switch
     "kill" => await KillCommand.Run(args[1..]),
     "soak" => await SoakCommand.Run(args[1..]),
     "simulate" => SimulateCommand.Run(args[1..]),
+    "api" => await ApiCommand.Run(args[1..]),
+    ApiServer.Verb => await ApiServer.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -38,6 +41,8 @@ static int Usage()
         {SoakCommand.Usage}
 
         {SimulateCommand.Usage}
+
+        {ApiCommand.Usage}
 
         {KillCommand.Usage}
         """);

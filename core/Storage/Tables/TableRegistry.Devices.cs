@@ -69,6 +69,12 @@ public sealed partial class TableRegistry
         {
             await _changes.Append(hubId, ChangedKind.Device, next.Id, cancel);
         }
+        if (before.Value.HubId == next.HubId && OwnerRows.OtherHubOf(pointer) is { } left)
+        {
+            // A move that was interrupted after it had turned the pointer: nobody else would ever leave the other hub.
+            await Leave(left, next.Id, cancel);
+            pointer = await _owners.Repoint(pointer, next.HubId, null, cancel);
+        }
         var renewed = next.CertificateFingerprint != before.Value.CertificateFingerprint;
         if (renewed && next.CertificateFingerprint.Length > 0)
         {

@@ -170,7 +170,7 @@ public sealed class LocalHub : IAsyncDisposable
 
         var isNew = credentials is null;
         credentials ??= Credentials.New();
-        var settings = Settings(credentials);
+        var settings = Settings(credentials, certificate);
         if (isNew)
         {
             _progress("creating an API key");
@@ -254,7 +254,7 @@ public sealed class LocalHub : IAsyncDisposable
 
     private string ApiUrl => Url("http", _ports.Api, "");
 
-    private Dictionary<string, string> Settings(Credentials credentials)
+    private Dictionary<string, string> Settings(Credentials credentials, ServerCertificate certificate)
     {
         var ingest = string.Create(CultureInfo.InvariantCulture, $"{Loopback}:{_ports.Api}/ingest");
         var settings = new Dictionary<string, string>
@@ -269,6 +269,7 @@ public sealed class LocalHub : IAsyncDisposable
             ["IOTHUB_REST_ENDPOINT"] = $"{ingest}/rest",
             ["IOTHUB_SIGFOX_ENDPOINT"] = $"{ingest}/sigfox",
             ["IOTHUB_ROUTE_ALLOWED_NETWORKS"] = LoopbackNetworks,
+            ["IOTHUB_SERVER_CA"] = certificate.CaFile,
         };
         // The children are framework-dependent: they get the runtime that runs this.
         if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("DOTNET_ROOT")))

@@ -247,6 +247,18 @@ public sealed class ApiConventions : IAsyncLifetime
         (await api.Get("hubs", Guid.NewGuid().ToString())).Problem(503, "unavailable");
     }
 
+    [Fact]
+    public async Task What_devices_trust_the_broker_by_can_be_downloaded_without_a_key()
+    {
+        var none = await _api.Get("/iot/server-ca.pem", "");
+        Assert.Equal("server_ca", (string)none.Problem(404, "not_found")["resource"]!);
+        using var authority = TestPki.Authority("CN=server");
+        await using var api = await TestApi.InMemory(serverCaPem: authority.ExportCertificatePem());
+        var answer = await api.Get("/iot/server-ca.pem", "");
+        Assert.Equal((200, "application/x-x509-ca-cert"), (answer.Status, answer.Headers["Content-Type"]));
+        Assert.Equal(authority.ExportCertificatePem(), answer.Text);
+    }
+
     internal static void AssertJson(string expected, JsonNode actual) =>
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(expected), actual), $"expected {expected}\nactual   {actual.ToJsonString()}");
 }

@@ -81,7 +81,8 @@ public sealed class TestApi : IAsyncDisposable
     /// <summary>The key that <see cref="Send"/> uses: may do all in its organization.</summary>
     public string Secret { get; private set; } = "";
 
-    public static Task<TestApi> InMemory(Uri? broker = null) => Start(broker, Stores.InMemory);
+    public static Task<TestApi> InMemory(Uri? broker = null, string serverCaPem = "") =>
+        Start(broker, Stores.InMemory, serverCaPem: serverCaPem);
 
     public static async Task<TestApi> InTables(Uri? broker = null)
     {
@@ -91,7 +92,8 @@ public sealed class TestApi : IAsyncDisposable
 
     public static Task<TestApi> Over(Func<TimeProvider, Stores> storage, bool withKey) => Start(null, storage, withKey);
 
-    private static async Task<TestApi> Start(Uri? broker, Func<TimeProvider, Stores> storage, bool withKey = true)
+    private static async Task<TestApi> Start(
+        Uri? broker, Func<TimeProvider, Stores> storage, bool withKey = true, string serverCaPem = "")
     {
         var time = new ShiftedTime();
         var stores = storage(time);
@@ -105,6 +107,7 @@ public sealed class TestApi : IAsyncDisposable
             MqttEndpoint = "iot.example.com",
             RestEndpoint = "rest.example.com",
             SigfoxEndpoint = "sigfox.example.com",
+            ServerCaPem = serverCaPem,
         };
         var app = FunctionsHost.Build(settings, services =>
         {
@@ -138,8 +141,12 @@ public sealed class TestApi : IAsyncDisposable
         return secret;
     }
 
-    public async Task<ApiAnswer> Send(
-        HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null)
+    public Task<ApiAnswer> Send(
+        HttpMethod method, string path, string? body = null, string? secret = null, string? contentType = null) =>
+        SendBytes(method, path, body is null ? null : Encoding.UTF8.GetBytes(body), secret, contentType);
+
+    public async Task<ApiAnswer> SendBytes(
+        HttpMethod method, string path, byte[]? body, string? secret = null, string? contentType = null)
     {
         Time.Shift += TimeSpan.FromMilliseconds(1);
         using var request = new HttpRequestMessage(method, path);
@@ -157,7 +164,7 @@ public sealed class TestApi : IAsyncDisposable
         }
         if (body is not null)
         {
-            request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+            request.Content = new ByteArrayContent(body);
             if (contentType is not null)
             {
                 request.Content.Headers.TryAddWithoutValidation("Content-Type", contentType);

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using IotHub.Core.Domain;
+using IotHub.Core.Security;
+using IotHub.Core.Storage;
+using IotHub.Functions;
+using IotHub.Harness;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace IotHub.Benchmarks.Api;
+
+/// <summary>The function app alone in a process of its own, so that what it uses can be told from what the load uses.</summary>
+internal sealed class ApiServer : IAsyncDisposable
+{
+    public const string Verb = "api-serve";
+    private const string Memory = "memory";
+    private readonly ChildProcess _process;
+
+    private ApiServer(ChildProcess process, Described described)
+    {
+        _process = process;
+        Url = new Uri(described.Url + "/iot/v1/regions/fr-par/");
+        Secret = described.Secret;
+        Organization = described.Organization;
+    }
+
+    public int Pid => _process.Pid;
+    public Uri Url { get; }
+    public string Secret { get; }
+    public Guid Organization { get; }
+
+    /// <param name="storage">Connection string; null keeps all in the memory of the process.</param>
+    /// <param name="broker">Whom it tells of changes.</param>
+    public static async Task<ApiServer> Start(string? storage, Uri broker)
+    {
+        var told = new TaskCompletionSource<Described>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var program = Environment.ProcessPath!;
+        string[] self = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(ApiServer).Assembly.Location] : [];
+        var process = ChildProcess.Start(
+            program,
+            [.. self, Verb, storage ?? Memory, broker.ToString()],
+            onLine: line =>
+            {
+                if (line.StartsWith('{'))
+                {
+                    told.TrySetResult(JsonSerializer.Deserialize<Described>(line)!);
+                }
+            },
+            keepInputOpen: true);
+        try
+        {
+            return new ApiServer(process, await told.Task.WaitAsync(TimeSpan.FromSeconds(60)));
+        }
+        catch (TimeoutException)
+        {
+            await process.DisposeAsync();
+            throw new InvalidOperationException($"the function app did not start:\n{process.Output}");
+        }
+    }
+
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
+
+    /// <summary>What the process does.</summary>
+    public static async Task<int> Run(string[] args)
+    {
+        var (inMemory, storage) = (args[0] == Memory, StorageAccount.At(args[0] == Memory ? "UseDevelopmentStorage=true" : args[0]));
+        var settings = new FunctionsSettings
+        {
+            Port = 0,
+            Storage = storage,
+            BrokerUrl = new Uri(args[1]),
+            BrokerKey = "broker key",
+            SealingKey = new byte[Sealer.KeyBytes],
+        };
+        if (!inMemory)
+        {
+            await storage.EnsureCreated();
+        }
+        await using var app = FunctionsHost.Build(settings, services =>
+        {
+            if (inMemory)
+            {
+                services.AddMemoryStorage();
+            }
+            else
+            {
+                services.AddAzureStorage(storage);
+            }
+        });
+        await app.StartAsync();
+        var organization = Guid.NewGuid();
+        var (key, secret) = Secrets.NewApiKey(organization, null, ApiRole.Administrator, "benchmark", DateTimeOffset.UtcNow);
+        await app.Services.GetRequiredService<IApiKeys>().Create(key);
+        Console.WriteLine(JsonSerializer.Serialize(new Described(app.Urls.Single(), secret, organization)));
+        // Until whoever started it ends, or ends it.
+        await Console.In.ReadToEndAsync();
+        return 0;
+    }
+
+    private sealed record Described(string Url, string Secret, Guid Organization);
+}
