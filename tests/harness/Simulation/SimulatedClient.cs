@@ -153,7 +153,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         var options = (byte)(qos | (IsV5 ? handling << 4 : 0));
         if (!isRefused)
         {
-            model.Subscribed(_session, filter, qos, IsV5 ? handling : (byte)0);
+            model.Subscribed(_session, filter, qos, IsV5 ? handling : (byte)0, packetId);
         }
         _connection!.Send(Packet.Subscribe(packetId, IsV5, IsV5 ? subscriptionId : 0, (filter, options)));
         _asked[packetId] = (filter, isRefused ? null : qos);
@@ -166,7 +166,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         tell($"{Id} -> UNSUBSCRIBE #{packetId} {filter}");
         if (_session!.Number == 0 || !broker.Lane.RefusesWork)
         {
-            model.Unsubscribed(_session, filter);
+            model.Unsubscribed(_session, filter, packetId);
         }
         _connection!.Send(Packet.Unsubscribe(packetId, IsV5, filter));
         _asked[packetId] = (filter, null);

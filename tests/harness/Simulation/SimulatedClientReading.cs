@@ -30,7 +30,7 @@ public sealed partial class SimulatedClient
                 End(packetId);
                 break;
             case 9 or 11 when _asked.Remove(packetId, out var asked):
-                ReadGranted(asked.Filter, asked.Qos, packet[0] >> 4 == 9 ? packet[^1] : (byte)0, packet[0] >> 4 == 9);
+                ReadGranted(packetId, asked.Filter, asked.Qos, packet[0] >> 4 == 9 ? packet[^1] : (byte)0, packet[0] >> 4 == 9);
                 break;
             default:
                 SimulationModel.Check(packet[0] >> 4 == 14, $"{Id} got packet {packet[0]:x2}, and knows not why");
@@ -127,12 +127,12 @@ public sealed partial class SimulatedClient
         }
     }
 
-    private void ReadGranted(string filter, byte? qos, byte code, bool isSubAck)
+    private void ReadGranted(ushort packetId, string filter, byte? qos, byte code, bool isSubAck)
     {
         SimulationModel.Check(!isSubAck || (qos is null ? code >= 0x80 : code == qos), $"{Id} was answered {code:x2} for {filter}");
         if (!isSubAck || qos is not null)
         {
-            SimulationModel.Confirm(_session!, filter, qos);
+            SimulationModel.Confirm(_session!, filter, packetId);
         }
     }
 

@@ -64,8 +64,8 @@ public sealed class ModelSession(string clientId, long number)
     public uint WillDelay { get; set; }
     public long WillAt { get; set; } = long.MaxValue;
 
-    /// <summary>Granted quality by filter, null where it was taken back; and whether the client was told so.</summary>
-    public Dictionary<string, (byte? Qos, bool IsConfirmed)> Filters { get; } = [];
+    /// <summary>Granted quality by filter, null where it was taken back; by which request, and whether the client was told so.</summary>
+    public Dictionary<string, (byte? Qos, ushort AskedWith, bool IsConfirmed)> Filters { get; } = [];
     public Dictionary<(int Number, bool Retain), OwedMessage> Owed { get; } = [];
 
     /// <summary>By publisher and topic: what was put up latest of what was delivered.</summary>
@@ -165,10 +165,10 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
     }
 
-    public void Subscribed(ModelSession session, string filter, byte qos, byte handling)
+    public void Subscribed(ModelSession session, string filter, byte qos, byte handling, ushort packetId)
     {
         var isNew = session.Filters.GetValueOrDefault(filter).Qos is null;
-        session.Filters[filter] = (qos, false);
+        session.Filters[filter] = (qos, packetId, false);
         if (SharedFilter.IsShared(filter) || handling == 2 || (handling == 1 && !isNew))
         {
             return;
@@ -182,9 +182,9 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
     }
 
-    public void Unsubscribed(ModelSession session, string filter)
+    public void Unsubscribed(ModelSession session, string filter, ushort packetId)
     {
-        session.Filters[filter] = (null, false);
+        session.Filters[filter] = (null, packetId, false);
         if (SharedFilter.IsShared(filter))
         {
             LeaveGroup(filter);
@@ -192,11 +192,12 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
     }
 
     /// <summary>SUBACK or UNSUBACK.</summary>
-    public static void Confirm(ModelSession session, string filter, byte? qos)
+    public static void Confirm(ModelSession session, string filter, ushort packetId)
     {
-        if (session.Filters.TryGetValue(filter, out var now) && now.Qos == qos)
+        // An earlier request says nothing of a later one.
+        if (session.Filters.TryGetValue(filter, out var now) && now.AskedWith == packetId)
         {
-            session.Filters[filter] = (qos, true);
+            session.Filters[filter] = now with { IsConfirmed = true };
         }
     }
 
@@ -261,10 +262,11 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         {
             session.Owed.Add((message.Number, retain), owed = new OwedMessage(message) { First = ++_order });
         }
+        var waitedForDisk = owed.Qos.Any(q => q > 0);
         PutUp(owed, qos);
         // A repeat of a QoS 2 publish is taken only where the first was lost, and then what it put up is lost as well; but at QoS 0
         // nothing waits for the disk.
-        owed.Allowed += message.Qos == 2 && qos > 0 && !retain && owed.Allowed > 0 ? 0 : 1;
+        owed.Allowed += message.Qos == 2 && qos > 0 && !retain && waitedForDisk ? 0 : 1;
         if (!retain)
         {
             message.Owed.Add(owed);

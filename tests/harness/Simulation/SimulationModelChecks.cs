@@ -58,11 +58,11 @@ public sealed partial class SimulationModel
 
     private void Adopt(ModelSession session, Session there, long ended)
     {
-        foreach (var (filter, (qos, isConfirmed)) in session.Filters.ToList())
+        foreach (var (filter, (qos, _, isConfirmed)) in session.Filters.ToList())
         {
             var granted = there.Subscriptions.TryGetValue(filter, out var subscription) ? subscription.Options.Qos : (byte?)null;
             Check(!isConfirmed || granted == qos, $"{session.ClientId} was told {filter} at {qos}, now it is {granted}");
-            session.Filters[filter] = (granted, isConfirmed);
+            session.Filters[filter] = (granted, 0, isConfirmed);
         }
         foreach (var owed in session.Owed.Values)
         {
