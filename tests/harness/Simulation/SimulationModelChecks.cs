@@ -38,16 +38,14 @@ public sealed partial class SimulationModel
         }
         var candidates = Sessions.Values.Concat(_ended.Where(s => s.EndedAt > ended)).Where(s => s.Number != 0).ToList();
         Sessions.Clear();
-        foreach (var session in candidates)
+        // In the broker's order, in which wills that are due at once are published.
+        foreach (var there in found.Values)
         {
-            if (found.TryGetValue(session.Number, out var there) && there.Key.ClientId == session.ClientId)
-            {
-                found.Remove(session.Number);
-                Adopt(session, there, ended);
-                Sessions.Add(session.ClientId, session);
-            }
+            var session = candidates.Find(s => s.Number == there.Number && s.ClientId == there.Key.ClientId)
+                ?? throw new SimulationException($"a session that ended has come back: {there.Key.ClientId}");
+            Adopt(session, there, ended);
+            Sessions.Add(session.ClientId, session);
         }
-        Check(found.Count == 0, $"a session that ended has come back: {found.Values.FirstOrDefault()?.Key.ClientId}");
         _ended.Clear();
         AdoptRetained(ended);
         foreach (var message in _messages)
@@ -88,11 +86,11 @@ public sealed partial class SimulationModel
 
     private void AdoptRetained(long ended)
     {
-        var found = broker.Hub.Retained.Matching("#").ToDictionary(
+        // One that has expired is nobody's, there or not.
+        var found = broker.Hub.Retained.Matching("#").Where(m => m.ExpiresAt > broker.Lane.Now).ToDictionary(
             m => Encoding.UTF8.GetString(m.Topic), m => _messages[NumberOf(Encoding.UTF8.GetString(m.Payload))]);
         foreach (var (topic, (message, moment, isConfirmed)) in _retained)
         {
-            // One that has expired may be gone, or not yet.
             Check(
                 !(isConfirmed || moment <= ended) || HasExpired(message)
                 || found.GetValueOrDefault(topic) == (message.IsEmpty ? null : message),
