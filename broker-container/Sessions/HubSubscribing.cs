@@ -101,6 +101,10 @@ public sealed partial class Hub
             var topic = Encoding.UTF8.GetString(message.Topic);
             if (message.HasExpired(Lane.Now))
             {
+                if (message.Position > 0)
+                {
+                    Journal.RetainedCleared(Id, message.Topic);
+                }
                 ReleaseRetained(Retained.Remove(topic)!);
                 continue;
             }

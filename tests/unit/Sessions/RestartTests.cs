@@ -156,6 +156,20 @@ public class RestartTests
     }
 
     [Fact]
+    public void An_expired_retained_message_that_was_forgotten_is_forgotten_on_disk_as_well()
+    {
+        var publisher = Clean("pub");
+        publisher.Send(Packet.Publish("kept", "short", 1, 1, retain: true, properties: Packet.Property(0x02, 60u)));
+        _broker.Run();
+        _broker.Time.Advance(TimeSpan.FromSeconds(61));
+        var reader = Clean("reader");
+        reader.Send(Packet.Subscribe(1, true, 0, ("kept", 0)));
+        Assert.Equal(["SUBACK #1 00"], Heard(reader));
+        _broker.Crash();
+        Assert.Equal(0, _broker.Hub.Retained.Count);
+    }
+
+    [Fact]
     public void What_is_left_of_an_expiry_counts_on_and_a_clock_set_a_year_ahead_does_not()
     {
         Persistent("sub", "t", 1, expirySeconds: 3600).Disconnect();
