@@ -64,7 +64,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
 
     private void Exit()
     {
-        var wantsCommit = Journal is { Log.HasPending: true } && !_isCommitting;
+        var wantsCommit = WantsCommit;
         _gate.Exit();
         if (wantsCommit)
         {
@@ -122,6 +122,7 @@ public sealed partial class Lane(MqttBroker broker, int index)
                 }
             }
             OfferAgain();
+            _isCommitDue = Journal is { Log.HasPending: true };
         }
         finally
         {

@@ -15,6 +15,9 @@ public sealed partial class Lane
     private long _startsAt;
     private bool _isCommitting;
 
+    /// <summary>What nobody waits for has waited long enough.</summary>
+    private bool _isCommitDue;
+
     /// <summary>Commits that were begun, and that are on disk.</summary>
     private long _begun;
     private long _ended;
@@ -43,13 +46,23 @@ public sealed partial class Lane
         }
     }
 
+    /// <summary>Is there something to commit that somebody waits for, or that has waited long enough? Under the lane.</summary>
+    private bool WantsCommit => Journal is { Log.HasPending: true } journal && !_isCommitting
+        && (journal.IsUrgent || _awaiting.Count > 0 || _isCommitDue || journal.Log.IsFailing);
+
     /// <summary>Takes what is recorded so far as the next commit; false when there is nothing.</summary>
-    public bool BeginCommit()
+    /// <param name="onlyIfWanted">Nor when there is only what may wait a little.</param>
+    public bool BeginCommit(bool onlyIfWanted = false)
     {
         Enter();
         try
         {
             var journal = Journal!;
+            if (onlyIfWanted && !WantsCommit)
+            {
+                return false;
+            }
+            _isCommitDue = false;
             // A commit that is written once more covers what it covered before, not what has come since.
             var isRetry = journal.Log.IsFailing;
             if (!journal.Log.BeginCommit(Clock()))
@@ -81,7 +94,11 @@ public sealed partial class Lane
         try
         {
             _isCommitting = Journal!.Log.BeginMark(Clock());
-            _begun += _isCommitting ? 1 : 0;
+            if (_isCommitting)
+            {
+                _begun++;
+                Journal.BeginCommit();
+            }
             return _isCommitting;
         }
         finally

@@ -57,7 +57,7 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
         while (true)
         {
             var isAwake = _wake.Wait(needsMark ? IdleTime : Timeout.InfiniteTimeSpan);
-            if (CommitAll())
+            if (CommitAll(onlyIfWanted: !_stop.IsSet))
             {
                 needsMark = true;
             }
@@ -74,11 +74,11 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
     }
 
     /// <returns>Was anything written?</returns>
-    private bool CommitAll()
+    private bool CommitAll(bool onlyIfWanted)
     {
         var wrote = false;
         var pause = FirstPause;
-        while (lane.BeginCommit())
+        while (lane.BeginCommit(onlyIfWanted))
         {
             try
             {

@@ -16,6 +16,9 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     private List<Action> _committing = [];
     private long _nextSession = nextSession;
 
+    /// <summary>Where the first record will lie that makes the next commit urgent, or lies.</summary>
+    private long _urgentFrom = log.NextPosition;
+
     public ShardLog Log { get; } = log;
 
     /// <summary>The stored sessions of the shard by their numbers.</summary>
@@ -30,12 +33,19 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     /// <summary>The disk does not take what it is given, or not as fast as it comes: nothing new that has to be kept is accepted.</summary>
     public bool RefusesWork => Log.IsFailing || Log.PendingBytes > pendingBytesMaximum;
 
+    /// <summary>
+    /// Something other than <see cref="Done"/> was recorded since the last commit began. That a client has acknowledged a message may wait:
+    /// should it be lost in a crash, the client gets the message once more, with DUP, as if its acknowledgement had not arrived.
+    /// </summary>
+    public bool IsUrgent => Log.NextPosition != _urgentFrom;
+
     /// <summary>Runs outside of the lane when all that has been written up to now is on disk.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
 
     /// <summary>A commit begins: what was asked for so far goes with it.</summary>
     internal void BeginCommit()
     {
+        _urgentFrom = Log.NextPosition;
         _committing.AddRange(_afterCommit);
         _afterCommit.Clear();
     }
@@ -138,7 +148,12 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
 
     public void Received(Session session, long sequence, ushort packetId) => Exchange(RecordKind.Received, session, sequence, packetId);
 
-    public void Done(Session session, long sequence) => Numbers(RecordKind.Done, session.Number, sequence);
+    public void Done(Session session, long sequence)
+    {
+        var wasUrgent = IsUrgent;
+        Numbers(RecordKind.Done, session.Number, sequence);
+        _urgentFrom = wasUrgent ? _urgentFrom : Log.NextPosition;
+    }
 
     public void IncomingReceived(Session session, ushort packetId) => Incoming(RecordKind.IncomingReceived, session, packetId);
 

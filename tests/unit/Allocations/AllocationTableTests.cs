@@ -15,7 +15,12 @@ public sealed class AllocationTableTests
     public void A_hot_path_allocates_no_more_than_its_row_allows(string row)
     {
         var allowed = Table()[row];
-        var measured = AllocationScenarios.All[row]();
+        // A collection on another thread counts what is left of this thread's buffer as allocated: that can only add, and not each time.
+        var measured = double.MaxValue;
+        for (var attempt = 0; attempt < 5 && measured > allowed; attempt++)
+        {
+            measured = Math.Min(measured, AllocationScenarios.All[row]());
+        }
         Assert.True(
             measured <= allowed + 0.05,
             $"{row}: {measured:F2} bytes per delivery, the table allows {allowed}; if the growth is right, change tests/benchmarks/allocations.json");

@@ -305,6 +305,26 @@ public class RestartTests
     }
 
     [Fact]
+    public void An_acknowledgement_of_a_subscriber_waits_for_the_next_commit_and_a_tick_at_the_latest()
+    {
+        var subscriber = Persistent("sub", "t", 1);
+        Publish("t", "x", 1);
+        Heard(subscriber);
+        subscriber.Send(Packet.Ack(4, 1));
+        Assert.True(_broker.Lane.IsUncommitted);
+        Assert.False(_broker.Lane.BeginCommit(onlyIfWanted: true));
+        // Nobody waits for that; for what comes behind it somebody does.
+        subscriber.Send(Packet.Unsubscribe(2, true, "other"));
+        Assert.Equal(["UNSUBACK #2 11"], subscriber.TakeStory());
+        _broker.Broker.Tick();
+        Assert.True(_broker.Lane.BeginCommit(onlyIfWanted: true));
+        _broker.Lane.Journal!.Log.WriteCommit();
+        _broker.Lane.EndCommit();
+        _broker.Crash();
+        Assert.Equal(["CONNACK present"], Heard(Return("sub")));
+    }
+
+    [Fact]
     public void A_message_given_to_an_absent_member_of_a_group_survives()
     {
         Persistent("member", "$share/g/t", 1).Disconnect();
