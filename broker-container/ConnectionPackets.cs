@@ -139,6 +139,11 @@ public sealed partial class Connection
             OpenIfQos2(publish);
         }
         HoldIfRecorded(mark);
+        if (publish.Retain && Lane.IsUncommitted)
+        {
+            // Clearing what another has cleared already leaves nothing to record, and yet it must not be told before that is on disk.
+            Hold();
+        }
         if (result == PublishResult.AwaitsStorage)
         {
             held!.Begin((_acks ??= new AckQueue()).Add(AckOf(publish), publish.PacketId, ReasonCode.Success, isReady: false));

@@ -26,6 +26,11 @@ public class SimulationTests
         }
     }
 
+    /// <summary>72964: clearing a retained message that another had cleared, not on disk yet, was acknowledged at once.</summary>
+    [Theory]
+    [InlineData(72964)]
+    public void Seeds_that_found_a_bug(int seed) => Assert.Null(Failure(seed, StepsPerSeed));
+
     [Fact]
     public void A_seed_replays_exactly()
     {
