@@ -80,7 +80,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         var file = PrivateFile.Create(path);
         try
         {
-            FileSegment.LayOut(file, path, 0, length);
+            FileSegment.LayOut(file, path, 0, length, inSteps: true);
         }
         catch
         {
@@ -130,9 +130,6 @@ internal sealed class FileSegment(string path, long first, SafeFileHandle file) 
 {
     private static readonly byte[] Zeros = new byte[256 * 1024];
 
-    /// <summary>Zeros of a long stretch go to the disk in steps: a commit of this or another shard would wait for all that is under way.</summary>
-    private const int StepBytes = 1024 * 1024;
-
     private long _length = RandomAccess.GetLength(file);
 
     public string Name => path;
@@ -150,17 +147,18 @@ internal sealed class FileSegment(string path, long first, SafeFileHandle file) 
 
     public void Extend(long length)
     {
-        LayOut(file, path, _length, length);
+        LayOut(file, path, _length, length, inSteps: false);
         Volatile.Write(ref _length, Math.Max(_length, length));
     }
 
     /// <summary>Zeros, durable when it returns.</summary>
-    public static void LayOut(SafeFileHandle file, string path, long from, long to)
+    /// <param name="inSteps">Longer as a whole, but a commit to another file meanwhile waits for a step and not for all.</param>
+    public static void LayOut(SafeFileHandle file, string path, long from, long to, bool inSteps)
     {
         for (var at = from; at < to; at += Zeros.Length)
         {
             PrivateFile.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, to - at)), at);
-            if ((at - from) % StepBytes == StepBytes - Zeros.Length)
+            if (inSteps)
             {
                 DiskSync.Data(file, path);
             }
