@@ -104,14 +104,19 @@ public sealed partial class TableRegistry
             if (device is not null)
             {
                 await _changes.Append(hubId, ChangedKind.Device, deviceId, cancel);
+                try
+                {
+                    pointer = await _owners.NoteLeaving(pointer, device.Value.CertificateFingerprint, cancel);
+                }
+                catch (StaleVersionException)
+                {
+                    continue;
+                }
             }
-            // One transaction, and before all else: until it is done the device is there with all it has, and after it it is gone. What is
-            // cut off behind it nobody can see, and a repeat or the sweep goes on from the pointer.
+            // One transaction: until it is done the device is there with all it has, and after it it is gone. What is cut off behind it
+            // nobody can see, and a repeat or the sweep goes on from the pointer.
             wasThere |= await Leave(hubId, deviceId, cancel);
-            if (device is not null)
-            {
-                await _owners.DropCertificate(device.Value.CertificateFingerprint, deviceId, cancel);
-            }
+            await _owners.DropCertificate(OwnerRows.LeavingCertificateOf(pointer), deviceId, cancel);
             if (await _owners.DropAsRead(pointer, cancel))
             {
                 break;
