@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"net/url"
 	"time"
 
 	iot "github.com/scaleway/scaleway-sdk-go/api/iot/v1"
@@ -38,9 +40,9 @@ func devices(api *tested, hub, other *iot.Hub) {
 	deviceLists(api, hub, made)
 	deviceChanges(api, hub, other, made[0])
 	deviceCertificates(api, made[0], made[1])
-	start := time.Now().Add(-time.Minute)
-	metrics := must(api.GetDeviceMetrics(&iot.GetDeviceMetricsRequest{DeviceID: made[0], StartDate: &start}))
+	metrics := must(api.GetDeviceMetrics(&iot.GetDeviceMetricsRequest{DeviceID: made[0]}))
 	equal("the metrics of a device", seriesNames(metrics.Metrics), []string{"messages_count", "device_activity"})
+	equal("points of one hour", len(metricsSince(api, made[0], time.Now().Add(-59*time.Minute)).Metrics[0].Points), 60)
 	twins(api, made[0])
 	for _, id := range made {
 		ok(api.DeleteDevice(&iot.DeleteDeviceRequest{DeviceID: id}))
@@ -128,8 +130,21 @@ func deviceCertificates(api *tested, one, another string) {
 	refused[*scw.PreconditionFailedError](failure(api.RenewDeviceCertificate(&iot.RenewDeviceCertificateRequest{DeviceID: one})))
 }
 
+// metricsSince asks with a start, at which the method of this version of the SDK panics.
+func metricsSince(api *tested, deviceID string, start time.Time) (metrics iot.GetDeviceMetricsResponse) {
+	ok(api.client.Do(&scw.ScalewayRequest{
+		Method:  http.MethodGet,
+		Path:    "/iot/v1/regions/" + api.region.String() + "/devices/" + deviceID + "/metrics",
+		Query:   url.Values{"start_date": {start.Format(time.RFC3339)}},
+		Headers: http.Header{},
+	}, &metrics))
+	return metrics
+}
+
 func twins(api *tested, twinID string) {
-	document := func(name string) *iot.GetTwinDocumentRequest { return &iot.GetTwinDocumentRequest{TwinID: twinID, DocumentName: name} }
+	document := func(name string) *iot.GetTwinDocumentRequest {
+		return &iot.GetTwinDocumentRequest{TwinID: twinID, DocumentName: name}
+	}
 	put := must(api.PutTwinDocument(&iot.PutTwinDocumentRequest{
 		TwinID: twinID, DocumentName: "current", Data: &scw.JSONObject{"on": true, "door": map[string]interface{}{"open": 1.5}},
 	}))
