@@ -265,7 +265,7 @@ public sealed partial class Connection
     {
         if (Phase == ConnectionPhase.Connected)
         {
-            var cutOff = WhatWasCutOff();
+            var cutOff = WhatWasCutOff() ?? (Channel.HasUnsent ? EventTexts.CannotWrite : null);
             BeginClosing();
             var session = Session!;
             Session = null;
