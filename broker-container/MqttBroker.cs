@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using IotHub.Broker.Auth;
 using IotHub.Broker.Bridge;
 using IotHub.Broker.Protocol;
@@ -20,6 +21,9 @@ public sealed partial class MqttBroker : IBrokerControl, IActivityCounts
 
     private readonly Lane[] _lanes;
     private readonly HashSet<Connection> _waiting = [];
+
+    /// <summary>Messages from outside that are not stored yet, and when they are.</summary>
+    private readonly ConcurrentDictionary<(Guid HubId, Guid MessageId), Task> _arriving = [];
     private readonly Lock _waitingGate = new();
     private int _connections;
     private volatile bool _isStopping;
@@ -181,12 +185,25 @@ public sealed partial class MqttBroker : IBrokerControl, IActivityCounts
     public async Task<IngestOutcome> Publish(Guid hubId, DeviceMessage message, Guid? exceptRoute, CancellationToken cancel)
     {
         var stored = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var isSafe = Task.CompletedTask;
         var outcome = IngestOutcome.BufferFull;
-        DoOn(hubId, hub => outcome = hub.Ingest(message, exceptRoute, () => stored.TrySetResult()));
-        if (outcome == IngestOutcome.Accepted)
+        DoOn(hubId, hub =>
         {
-            await stored.Task.WaitAsync(cancel).ConfigureAwait(false);
-        }
+            // A repeat of one that is not safe yet must not be told before that is.
+            var isFirst = _arriving.TryAdd((hubId, message.Id), stored.Task);
+            isSafe = isFirst ? stored.Task : _arriving.GetValueOrDefault((hubId, message.Id), Task.CompletedTask);
+            outcome = hub.Ingest(message, exceptRoute, () =>
+            {
+                stored.TrySetResult();
+                _arriving.TryRemove(KeyValuePair.Create((hubId, message.Id), (Task)stored.Task));
+            });
+            if (isFirst && outcome != IngestOutcome.Accepted)
+            {
+                _arriving.TryRemove((hubId, message.Id), out _);
+                isSafe = Task.CompletedTask;
+            }
+        });
+        await isSafe.WaitAsync(cancel).ConfigureAwait(false);
         return outcome;
     }
 

@@ -37,6 +37,14 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
         }
     }
 
+    public bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message)
+    {
+        lock (_lock)
+        {
+            return HasRoom(routeIds.Count, BytesOf(message));
+        }
+    }
+
     public bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored)
     {
         if (routeIds.Count == 0)
@@ -47,7 +55,7 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
         var owed = new Owed(message, routeIds.Count, stored);
         lock (_lock)
         {
-            if (_closed || _count + routeIds.Count > limits.BufferedDeliveries || _bytes + owed.Bytes > limits.BufferedDeliveryBytes)
+            if (!HasRoom(routeIds.Count, owed.Bytes))
             {
                 return false;
             }
@@ -60,6 +68,11 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
         }
         return true;
     }
+
+    private static long BytesOf(DeviceMessage message) => message.Payload.Length + (2L * message.Topic.Length) + MessageOverhead;
+
+    private bool HasRoom(int deliveries, long bytes) =>
+        !_closed && _count + deliveries <= limits.BufferedDeliveries && _bytes + bytes <= limits.BufferedDeliveryBytes;
 
     /// <summary>Sends until cancelled.</summary>
     public Task Run(CancellationToken cancel) =>
@@ -234,7 +247,7 @@ internal sealed partial class DeliverySender(EnvelopeQueue queue, TimeProvider c
         public DeviceMessage Message { get; } = message;
         public Action? Stored { get; } = stored;
         public int Remaining { get; set; } = routes;
-        public long Bytes => Message.Payload.Length + (2L * Message.Topic.Length) + MessageOverhead;
+        public long Bytes => BytesOf(Message);
 
         /// <summary>At most: base64 of the payload, and six bytes for an escaped character of the topic.</summary>
         public int JsonBytes => (Message.Payload.Length / 3 * 4) + 4 + (6 * Message.Topic.Length);

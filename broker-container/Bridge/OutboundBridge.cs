@@ -66,6 +66,8 @@ public sealed partial class OutboundBridge : IOutboundBridge, IDisposable
     public bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored) =>
         _deliveries.Offer(hubId, routeIds, message, stored);
 
+    public bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message) => _deliveries.HasRoom(routeIds, message);
+
     public void Activity(Guid hubId, ActivityReport report) => _events.Activity(hubId, report);
 
     public void Event(Guid hubId, HubEvent happened) => _events.Event(hubId, happened);
@@ -86,6 +88,8 @@ public sealed class NullBridge : IOutboundBridge
         stored?.Invoke();
         return true;
     }
+
+    public bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message) => true;
 
     public void Activity(Guid hubId, ActivityReport report)
     {

@@ -20,6 +20,12 @@ public interface IOutboundBridge
     /// <returns>False when the bounded buffer is full: the message was not taken and <paramref name="stored"/> will not be called.</returns>
     bool Offer(Guid hubId, IReadOnlyList<Guid> routeIds, DeviceMessage message, Action? stored);
 
+    /// <summary>
+    /// Would <see cref="Offer"/> take it now? For a message that is offered once it is on disk, and has to be refused before. Under the
+    /// hub's lane, must not block.
+    /// </summary>
+    bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message);
+
     /// <summary>A device connected, disconnected or was active.</summary>
     void Activity(Guid hubId, ActivityReport report);
 

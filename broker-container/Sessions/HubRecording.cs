@@ -131,10 +131,13 @@ public sealed partial class Hub
         }
     }
 
-    /// <summary>A message is owed to routes from the moment its record is on disk until all of them have it.</summary>
+    /// <summary>
+    /// A message is owed to routes from the moment its record is on disk until all of them have it, and not offered before: what a crash
+    /// takes back is published once more, and would come to them under two ids.
+    /// </summary>
     private bool OweToRoutes(in PublishedMessage message, Guid[] routes, DeviceMessage routed)
     {
-        if (!Broker.Outbound.Offer(Id, routes, routed, () => RoutesHave(routed.Id)))
+        if (!Broker.Outbound.HasRoom(routes, routed))
         {
             RouteBufferIsFull(true);
             return false;
@@ -143,8 +146,12 @@ public sealed partial class Hub
         var owed = new OwedRoutes(Id, routed.Id, routed.ReceivedAt.ToUnixTimeMilliseconds(), routes, routed.Retain);
         BeginRecord(message, owed);
         Journal.Owe(_recordAt, owed);
+        Journal.AfterCommit(() => Lane.OfferOwed(this, routed, owed));
         return true;
     }
+
+    internal bool Offer(DeviceMessage routed, OwedRoutes owed) =>
+        Broker.Outbound.Offer(Id, owed.Routes, routed, () => RoutesHave(routed.Id));
 
     /// <summary>From any thread, and maybe before the record is written: on a thread of its own.</summary>
     private void RoutesHave(Guid messageId) => Broker.Background(() =>
@@ -160,7 +167,7 @@ public sealed partial class Hub
         }
     });
 
-    /// <summary>Offers a message again that was owed to routes when the broker ended; false when it is not taken now.</summary>
+    /// <summary>Offers a message that was not taken before, or was owed to routes when the broker ended; false when it is not taken now.</summary>
     internal bool OfferAgain(long position, OwedRoutes owed)
     {
         if (LoadNow(position) is not { } message)
@@ -172,6 +179,6 @@ public sealed partial class Hub
             owed.MessageId, Encoding.UTF8.GetString(message.Topic), message.Payload.ToArray(), owed.Retain,
             DateTimeOffset.FromUnixTimeMilliseconds(owed.ReceivedAtMs));
         Lane.Messages.Release(message);
-        return Broker.Outbound.Offer(Id, owed.Routes, routed, () => RoutesHave(owed.MessageId));
+        return Offer(routed, owed);
     }
 }

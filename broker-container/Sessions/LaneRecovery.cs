@@ -1,5 +1,6 @@
 using IotHub.Broker.Durability;
 using IotHub.Broker.Sessions.Stored;
+using IotHub.Core.Messages;
 
 namespace IotHub.Broker.Sessions;
 
@@ -12,7 +13,7 @@ public sealed partial class Lane
     /// </summary>
     private static readonly TimeSpan LongestOff = TimeSpan.FromDays(7);
 
-    /// <summary>Messages that were owed to routes when the broker ended, to be offered again.</summary>
+    /// <summary>Messages that are owed to routes and were not taken yet, or not before the broker ended: offered in this order.</summary>
     private readonly Queue<(Guid HubId, Guid MessageId)> _offerAgain = [];
     private long _cleanFromBytes;
     private Func<BootClock> _bootClock = BootClock.Read;
@@ -61,7 +62,25 @@ public sealed partial class Lane
 
     public void CloseLog() => Journal?.Log.Dispose();
 
-    /// <summary>Offers what routes were owed when the broker ended, as far as it is taken.</summary>
+    /// <summary>Offers a message whose record is on disk now, behind those that wait longer.</summary>
+    internal void OfferOwed(Hub hub, DeviceMessage routed, OwedRoutes owed)
+    {
+        Enter();
+        try
+        {
+            // Its hub may have ended since.
+            if (Journal!.Owed.ContainsKey((hub.Id, routed.Id)) && (_offerAgain.Count > 0 || !hub.Offer(routed, owed)))
+            {
+                _offerAgain.Enqueue((hub.Id, routed.Id));
+            }
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>Offers what waits for that, as far as it is taken.</summary>
     private void OfferAgain()
     {
         while (_offerAgain.TryPeek(out var key))

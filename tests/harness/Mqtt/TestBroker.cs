@@ -156,6 +156,8 @@ public sealed class RecordingBridge : IOutboundBridge
         return true;
     }
 
+    public bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message) => !IsFull;
+
     /// <summary>Calls the oldest stored callback.</summary>
     public void StoreNext()
     {

@@ -38,6 +38,50 @@ public class OwedToRoutesTests
     }
 
     [Fact]
+    public void A_message_is_offered_when_it_is_on_disk_and_not_under_two_ids_when_a_crash_comes_first()
+    {
+        var publisher = _broker.Connect(new ConnectOptions { ClientId = "p", Properties = Packet.Property(0x11, uint.MaxValue) });
+        _broker.Run();
+        publisher.Send(Packet.Publish("t", "x", 2, 1));
+        Assert.Empty(_bridge.Offered);
+        _broker.Crash();
+        Configure();
+        publisher = _broker.Connect(new ConnectOptions { ClientId = "p", CleanStart = false, Properties = Packet.Property(0x11, uint.MaxValue) });
+        publisher.Send(Packet.Publish("t", "x", 2, 1, dup: true));
+        _broker.Run();
+        Assert.Equal(["CONNACK present", "PUBREC #1"], publisher.TakeStory());
+        Assert.Single(_bridge.Offered);
+    }
+
+    [Fact]
+    public void What_the_buffer_does_not_take_after_all_is_offered_later_in_order()
+    {
+        var publisher = _broker.Connect(new ConnectOptions { ClientId = "p" });
+        _broker.Run();
+        publisher.Send(Packet.Publish("t", "1", 1, 1));
+        _bridge.IsFull = true;
+        _broker.Run();
+        _bridge.IsFull = false;
+        publisher.Send(Packet.Publish("t", "2", 1, 2));
+        _broker.Run();
+        _broker.Broker.Tick();
+        Assert.Equal(["CONNACK new", "PUBACK #1", "PUBACK #2"], publisher.TakeStory());
+        Assert.Equal(["1", "2"], _bridge.Offered.Select(o => System.Text.Encoding.UTF8.GetString(o.Message.Payload.Span)));
+    }
+
+    [Fact]
+    public async Task A_repeat_from_outside_is_told_when_the_first_is_on_disk()
+    {
+        // The first may have been given up by its caller: were the repeat told earlier, a crash would lose the message.
+        var message = new DeviceMessage(Guid.NewGuid(), "other", new byte[] { 1 }, false, DateTimeOffset.UnixEpoch);
+        var first = _broker.Broker.Publish(AnonymousAuthenticator.HubId, message, null, CancellationToken.None);
+        var second = _broker.Broker.Publish(AnonymousAuthenticator.HubId, message, null, CancellationToken.None);
+        Assert.False(second.IsCompleted);
+        _broker.Run();
+        Assert.Equal((IngestOutcome.Accepted, IngestOutcome.Duplicate), (await first, await second));
+    }
+
+    [Fact]
     public void A_full_buffer_refuses_the_publish_and_records_nothing()
     {
         var publisher = _broker.Connect(new ConnectOptions { ClientId = "p" });
@@ -87,6 +131,8 @@ public class OwedToRoutesTests
             }
             return !IsFull;
         }
+
+        public bool HasRoom(IReadOnlyList<Guid> routeIds, DeviceMessage message) => !IsFull;
 
         public void Activity(Guid hubId, ActivityReport report)
         {
