@@ -15,6 +15,18 @@ public sealed partial class Lane
     private long _cleanedUpTo;
     private long _cleaningEnd;
 
+    /// <summary>Where the log ended when cleaning began with its oldest segment: a pass is over when all before is gone.</summary>
+    private long _passEnd;
+
+    /// <summary>Bytes written anew in this pass.</summary>
+    private long _rewritten;
+
+    /// <summary>
+    /// By how much the last pass found more to rewrite than was reckoned. What is needed is only reckoned (an image of a session may be
+    /// large, and so may be what is owed to routes); a log that seems half empty and is not would otherwise be rewritten for ever.
+    /// </summary>
+    private double _underestimate = 1;
+
     private void Clean()
     {
         var log = Journal!.Log;
@@ -26,9 +38,19 @@ public sealed partial class Lane
         var oldest = log.Segments[0];
         if (_cleaningEnd <= oldest.First)
         {
-            if (!IsWorthCleaning(log))
+            var needed = NeededBytes(log);
+            if (_rewritten > 0 && oldest.First >= _passEnd)
+            {
+                _underestimate = Math.Max(1, _rewritten / (double)Math.Max(1, needed));
+                _rewritten = 0;
+            }
+            if (!IsWorthCleaning(log, needed))
             {
                 return;
+            }
+            if (oldest.First >= _passEnd)
+            {
+                _passEnd = log.Segments[^1].End;
             }
             (_cleanedUpTo, _cleaningEnd) = (oldest.First, oldest.End);
         }
@@ -40,9 +62,11 @@ public sealed partial class Lane
 
     private void CleanBlock(ShardLog log)
     {
+        var before = log.NextPosition;
         try
         {
             _cleanedUpTo = log.ReadBlock(_cleanedUpTo, Relocate);
+            _rewritten += log.NextPosition - before;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DamagedLogException)
         {
@@ -52,20 +76,22 @@ public sealed partial class Lane
         }
     }
 
-    private bool IsWorthCleaning(ShardLog log)
+    private bool IsWorthCleaning(ShardLog log, long needed)
     {
         var segments = log.Segments;
         var bytes = segments[^1].End - segments[0].First;
-        if (segments.Count < 2 || bytes < _cleanFromBytes)
-        {
-            return false;
-        }
-        var needed = segments.Sum(s => s.References) * BytesPerReference;
+        return segments.Count > 1 && bytes >= _cleanFromBytes && bytes > 2 * needed * _underestimate;
+    }
+
+    /// <summary>Of the log's bytes, reckoned by what they stand for.</summary>
+    private long NeededBytes(ShardLog log)
+    {
+        var needed = log.Segments.Sum(s => s.References) * BytesPerReference;
         foreach (var hub in Hubs.Values)
         {
             needed += hub.QueuedBytes + hub.Retained.Bytes;
         }
-        return bytes > 2 * needed;
+        return needed;
     }
 
     /// <summary>Writes what is still needed of an old record at the end of the log.</summary>

@@ -74,6 +74,15 @@ public sealed class DurableBroker
         }
     }
 
+    /// <summary>One commit, of whatever is recorded.</summary>
+    public void Commit()
+    {
+        if (Lane.BeginCommit())
+        {
+            Write();
+        }
+    }
+
     public MemoryClient Connect(ConnectOptions options)
     {
         var client = MemoryClient.Open(Broker);

@@ -12,8 +12,11 @@ namespace IotHub.Harness.Simulation;
 /// commit, the clock. Counts commits, so that of each moment it can be said whether a crash may take it back; and checks after each
 /// crash that what is read back is what was committed last, or what was being committed.
 /// </summary>
-public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions options, Random random)
+public sealed class SimulatedBroker
 {
+    private readonly BrokerLimits _limits;
+    private readonly LogOptions _options;
+    private readonly Random _random;
     private readonly List<Action> _background = [];
     private Guid _boot = new(1, 2, 3, [4, 5, 6, 7, 8, 9, 10, 11]);
     private int _boots;
@@ -27,7 +30,17 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
     private (Guid Boot, long Offset) _clock;
     private int _committedHere;
 
-    public MemoryDisk Disk { get; } = new(seed);
+    public SimulatedBroker(SimulationSetup setup)
+    {
+        (_limits, _options, _random) = (setup.Limits, setup.Log, new Random(setup.Seed ^ 0xD15C));
+        Disk = new MemoryDisk(setup.Seed);
+        Routes = setup.HasRoutes ? new SimulatedRoutes(new Random(setup.Seed ^ 0x4077), _background.Add) : null;
+    }
+
+    public MemoryDisk Disk { get; }
+
+    /// <summary>Null in a hub without routes.</summary>
+    public SimulatedRoutes? Routes { get; }
     public SimulationClock Clock { get; } = new();
     public MqttBroker Broker { get; private set; } = null!;
     public Lane Lane => Broker.Lanes[0];
@@ -54,7 +67,7 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
         if (_background.Count > 0)
         {
             // They run on threads of their own: in any order.
-            var at = random.Next(_background.Count);
+            var at = _random.Next(_background.Count);
             var action = _background[at];
             _background.RemoveAt(at);
             action();
@@ -163,7 +176,7 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
             _boot = new Guid(++_boots, 2, 3, [4, 5, 6, 7, 8, 9, 10, 11]);
         }
         _isCommitting = false;
-        if (random.Next(6) == 0)
+        if (_random.Next(6) == 0)
         {
             // It goes down once more while it reads and cuts off what is torn.
             Disk.CrashInChange(1);
@@ -222,7 +235,7 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
         var broker = NewBroker();
         try
         {
-            broker.Lanes[0].Open(copy, options, Boot);
+            broker.Lanes[0].Open(copy, _options, Boot);
         }
         catch (StartException)
         {
@@ -268,8 +281,8 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
         Broker = NewBroker();
         var times = _committed.Select(state => state.Now).DefaultIfEmpty();
         var (last, latest) = (times.Min(), times.Max());
-        Lane.Open(Disk, options, Boot);
-        Broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, false, []));
+        Lane.Open(Disk, _options, Boot);
+        Broker.Configure(AnonymousAuthenticator.HubId, new HubSettings(null, false, Routes is null ? [] : [new RouteSubscription(SimulatedRoutes.Route, SimulatedRoutes.Filter)]));
         if (Lane.Damage is not null)
         {
             return;
@@ -288,5 +301,5 @@ public sealed class SimulatedBroker(int seed, BrokerLimits limits, LogOptions op
 
     private BootClock Boot() => new(_boot, Clock.PassedMs);
 
-    private MqttBroker NewBroker() => new(limits, new AnonymousAuthenticator(), new NullBridge(), Clock, lanes: 1) { Background = _background.Add };
+    private MqttBroker NewBroker() => new(_limits, new AnonymousAuthenticator(), Routes is null ? new NullBridge() : Routes, Clock, lanes: 1) { Background = _background.Add };
 }

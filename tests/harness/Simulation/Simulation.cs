@@ -1,11 +1,14 @@
 using IotHub.Broker;
+using IotHub.Broker.Bridge;
 using IotHub.Broker.Durability;
 
 namespace IotHub.Harness.Simulation;
 
 /// <summary>What a run is played with; follows from its seed.</summary>
 /// <param name="Sleepers">Clients that do something much less often: messages wait for them while the log moves on.</param>
-public sealed record SimulationSetup(int Seed, int Clients, int Sleepers, bool IsLossy, int PaddingMaximum, LogOptions Log, BrokerLimits Limits)
+/// <param name="HasRoutes">A route takes part of the messages, and some come from outside.</param>
+public sealed record SimulationSetup(
+    int Seed, int Clients, int Sleepers, bool IsLossy, int PaddingMaximum, LogOptions Log, BrokerLimits Limits, bool HasRoutes)
 {
     public const int ClientsMaximum = 5;
 
@@ -14,7 +17,7 @@ public sealed record SimulationSetup(int Seed, int Clients, int Sleepers, bool I
         var random = new Random(seed ^ 0x5EED);
         var isLossy = random.Next(6) == 0;
         var limits = new BrokerLimits { SessionsPerDeviceMaximum = 10_000 };
-        return new SimulationSetup(
+        var setup = new SimulationSetup(
             seed, random.Next(2, ClientsMaximum + 1), random.Next(3), isLossy, random.Next(10, 1500),
             // Small, so that segments roll over, are cleaned and deleted within a short run.
             new LogOptions
@@ -29,7 +32,9 @@ public sealed record SimulationSetup(int Seed, int Clients, int Sleepers, bool I
             {
                 QueuedMessagesPerSessionMaximum = random.Next(2, 8),
                 QueueOverflow = random.Next(2) == 0 ? QueueOverflow.DropOldest : QueueOverflow.DropNewest,
-            });
+            },
+            HasRoutes: false);
+        return setup with { HasRoutes = random.Next(3) == 0 };
     }
 }
 
@@ -47,11 +52,12 @@ public sealed class Simulation
     private readonly SimulatedBroker _broker;
     private readonly SimulationModel _model;
     private readonly SimulatedClient[] _clients;
+    private readonly List<IngestedMessage> _ingested = [];
 
     private Simulation(SimulationSetup setup, List<string>? story)
     {
         (_setup, _story) = (setup, story);
-        _broker = new SimulatedBroker(setup.Seed, setup.Limits, setup.Log, new Random(setup.Seed ^ 0xD15C));
+        _broker = new SimulatedBroker(setup);
         _model = new SimulationModel(_broker, setup.IsLossy);
         _clients = [.. Enumerable.Range(0, setup.Clients).Select(
             i => new SimulatedClient($"c{i}", isV5: ((setup.Seed >> i) & 1) == 0, _broker, _model, Tell))];
@@ -182,8 +188,11 @@ public sealed class Simulation
                 _broker.BeginMark();
                 break;
             case StepKind.Tick:
-                _broker.Broker.Tick();
-                _model.Ticked();
+                Tick();
+                if (_setup.HasRoutes && random.Next(2) == 0)
+                {
+                    Ingest(random);
+                }
                 break;
             case StepKind.Advance:
                 var ms = random.Next(8) == 0 ? random.Next(7_200_000) : random.Next(20_000);
@@ -303,6 +312,56 @@ public sealed class Simulation
         client.Publish(message, isEmpty ? "" : $"m{message.Number} {new string('x', random.Next(_setup.PaddingMaximum))}");
     }
 
+    private void Tick()
+    {
+        _broker.Broker.Tick();
+        _model.Ticked();
+    }
+
+    /// <summary>A message from outside, new or once more under its id.</summary>
+    private void Ingest(Random random)
+    {
+        if (_ingested.Count == 0 || random.Next(2) == 0)
+        {
+            var made = _model.NewMessage("outside", Pick(random, Topics), 0, retain: false, isEmpty: false, null);
+            var id = new Guid(_ingested.Count + 1, 1, 1, [1, 1, 1, 1, 1, 1, 1, 1]);
+            _ingested.Add(new IngestedMessage(made, id, $"m{made.Number} {new string('x', random.Next(_setup.PaddingMaximum))}"));
+        }
+        var message = _ingested[random.Next(2) == 0 ? _ingested.Count - 1 : random.Next(_ingested.Count)];
+        IngestOutcome outcome;
+        _broker.Lane.Enter();
+        try
+        {
+            outcome = _broker.Hub.Ingest(message.ForBroker(), null, () => message.IsAccepted = true);
+        }
+        finally
+        {
+            _broker.Lane.Leave();
+        }
+        Tell($"outside -> {message.Message}: {outcome}");
+        if (outcome == IngestOutcome.Accepted)
+        {
+            SimulationModel.Check(!message.IsAccepted, $"{message.Message} from outside was accepted, and is taken once more");
+            _model.Published(message.Message);
+        }
+    }
+
+    /// <summary>Routes have all that was acknowledged, and a message of QoS 2 under one id.</summary>
+    private void CheckRoutes()
+    {
+        for (var tries = 0; _broker.Lane.Journal!.Owed.Count > 0; tries++)
+        {
+            SimulationModel.Check(tries < 100, "what is owed to routes is not offered");
+            Tick();
+            _broker.RunAll();
+        }
+        _model.CheckRoutes(_broker.Routes!);
+        foreach (var message in _ingested.Where(m => m.IsAccepted && _model.IsRouted(m.Message)))
+        {
+            SimulationModel.Check(_broker.Routes!.Stored(message.Message) == 1, $"{message.Message} from outside was accepted, and the route has not got it");
+        }
+    }
+
     private void Finish()
     {
         Tell("the end: everybody comes back for what there is");
@@ -311,6 +370,10 @@ public sealed class Simulation
         {
             Drain();
             _model.CheckAllDelivered();
+            if (_setup.HasRoutes)
+            {
+                CheckRoutes();
+            }
             foreach (var session in _broker.Hub.Sessions.Values.Where(s => s.HasStored || s.HasInFlight || s.HasQueued))
             {
                 throw new SimulationException($"{session.Key.ClientId} took all it was given, and more waits for it");

@@ -18,6 +18,12 @@ public sealed record SimulatedMessage(int Number, string Publisher, string Topic
     /// <summary>Of a topic that a group shares: one of its members has to get it.</summary>
     public OwedMessage? OwedToGroup { get; set; }
 
+    /// <summary>Its publisher was told that it is safe.</summary>
+    public bool IsAcknowledged { get; set; }
+
+    /// <summary>How often the broker took it.</summary>
+    public int Taken { get; set; }
+
     public bool IsShared => Topic.StartsWith("s/", StringComparison.Ordinal);
 
     public override string ToString() => $"m{Number} {Topic} qos {Qos}{(Retain ? " retain" : "")}";
@@ -204,12 +210,16 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
     /// <summary>Would the broker have to keep it?</summary>
     public bool MustBeKept(SimulatedMessage message, ModelSession publisher) => message.Retain
         || (message.Qos == 2 && publisher.Number != 0)
+        || (message.Qos > 0 && IsRouted(message))
         || (message.Qos > 0 && Sessions.Values.Any(s => s.Number != 0 && (GrantedTo(s, message.Topic) > 0 || MembershipOf(s, message.Topic) > 0)));
+
+    public bool IsRouted(SimulatedMessage message) => broker.Routes is not null && TopicFilter.Matches(SimulatedRoutes.Filter, message.Topic);
 
     /// <summary>The broker has taken the message, for the first time or once more.</summary>
     public void Published(SimulatedMessage message)
     {
         message.Owed.Clear();
+        message.Taken++;
         if (message.ExpirySeconds is { } seconds)
         {
             message.ExpiresLast = broker.Lane.Now + (seconds * 1000L);
@@ -239,6 +249,7 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
     /// <summary>PUBACK or PUBREC: what it was published to will get it, whatever happens.</summary>
     public void Acknowledged(SimulatedMessage message)
     {
+        message.IsAcknowledged = true;
         foreach (var owed in message.Owed)
         {
             owed.IsAcknowledged = true;

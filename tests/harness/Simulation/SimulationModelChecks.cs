@@ -155,5 +155,16 @@ public sealed partial class SimulationModel
         }
     }
 
+    /// <summary>At the end, when nothing is owed to routes any more.</summary>
+    public void CheckRoutes(SimulatedRoutes routes)
+    {
+        foreach (var message in _messages.Where(m => m.Qos > 0 && !m.IsEmpty && IsRouted(m)))
+        {
+            var stored = routes.Stored(message);
+            Check(!message.IsAcknowledged || stored > 0, $"the route never got {message}, and it was acknowledged");
+            Check(stored <= (message.Qos == 2 ? 1 : message.Taken), $"the route got {message} under {stored} ids");
+        }
+    }
+
     private bool HasExpired(SimulatedMessage message) => message.ExpiresFirst <= broker.Lane.Now;
 }

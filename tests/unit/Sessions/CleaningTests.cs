@@ -58,6 +58,28 @@ public class CleaningTests
     }
 
     [Fact]
+    public void A_log_that_is_full_of_more_than_was_reckoned_is_not_rewritten_for_ever()
+    {
+        // Found by the simulator when it got routes: what they were owed was taken for 128 bytes each, and rewritten at every commit.
+        for (var i = 0; i < 8; i++)
+        {
+            var client = _broker.Connect(new ConnectOptions { ClientId = $"many-{i}", Properties = Forever });
+            for (var j = 0; j < 180; j++)
+            {
+                client.Send(Packet.Subscribe(1, true, 0, ($"{new string('x', 60)}/{j}", 0)));
+            }
+            for (var left = 500; _broker.Lane.IsUncommitted; left--)
+            {
+                Assert.True(left > 0, "nothing happens any more, and the log is still written to");
+                _broker.Commit();
+            }
+            client.Disconnect();
+        }
+        _broker.Crash();
+        Assert.Equal(8 * 180, _broker.Hub.Sessions.Values.Sum(session => session.Subscriptions.Count));
+    }
+
+    [Fact]
     public void A_queue_that_is_large_and_needed_is_not_rewritten_over_and_over()
     {
         Persistent("slow", 1).Disconnect();
