@@ -181,7 +181,7 @@ public sealed partial class Hub
         }
         foreach (var (group, message) in left)
         {
-            GiveToGroup(message, group);
+            GiveToGroup(message, group, isMoved: session.IsStored);
         }
     }
 

@@ -269,7 +269,7 @@ public sealed partial class Hub
             }
             Journal.Done(session, sequence);
             Free(session, sequence);
-            GiveTo(member, queued);
+            GiveTo(member, queued, isMoved: true);
         }
         else
         {

@@ -178,11 +178,11 @@ public sealed partial class Hub
         }
     }
 
-    private void GiveToGroup(in QueuedMessage queued, SharedGroup group)
+    private void GiveToGroup(in QueuedMessage queued, SharedGroup group, bool isMoved = false)
     {
         if (!queued.Message.HasExpired(Lane.Now) && MemberFor(queued, group) is { } member)
         {
-            GiveTo(member, queued);
+            GiveTo(member, queued, isMoved);
         }
         else
         {
@@ -197,8 +197,13 @@ public sealed partial class Hub
     }
 
     /// <summary>Each member gets it at the quality that it was granted, whoever had it before. [MQTT-4.8.2-3]</summary>
-    private void GiveTo(Subscription member, in QueuedMessage queued)
+    /// <param name="isMoved">That another has it no longer is recorded, and not on disk yet: after a crash, both would have it.</param>
+    private void GiveTo(Subscription member, in QueuedMessage queued, bool isMoved)
     {
+        if (isMoved)
+        {
+            member.Session.Connection?.Hold();
+        }
         var qos = Math.Min(queued.Message.Qos, member.Options.Qos);
         Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
         Pump(member.Session);

@@ -185,6 +185,22 @@ public class RestartTests
     }
 
     [Fact]
+    public void What_moves_to_another_member_is_sent_when_it_is_on_disk_that_the_first_has_it_no_longer()
+    {
+        // Seed 591548 of the simulator: after a crash both members had the QoS 2 message.
+        Persistent("member", "$share/g/t", 2).Disconnect();
+        Publish("t", "x", 2);
+        var other = Clean("other");
+        other.Send(Packet.Subscribe(1, true, 0, ("$share/g/t", 2)));
+        _broker.Connect(new ConnectOptions { ClientId = "member" });
+        Assert.DoesNotContain("PUBLISH 2 #1 t=x", other.TakeStory());
+        _broker.Run();
+        Assert.Contains("PUBLISH 2 #1 t=x", other.TakeStory());
+        _broker.Crash();
+        Assert.Equal(["CONNACK new"], Heard(Return("member")));
+    }
+
+    [Fact]
     public void An_expired_retained_message_that_was_forgotten_is_forgotten_on_disk_as_well()
     {
         var publisher = Clean("pub");
