@@ -13,14 +13,15 @@ namespace IotHub.Functions.Devices;
 internal sealed partial class DeviceImport(
     ApiRegistry registry, DeviceIssuer issuer, BrokerClient broker, FunctionsSettings settings, ILogger<DeviceImport> logger)
 {
-    public const string Description =
+    public static readonly string Description =
         "Makes a device of each line, and answers a line of JSON for each, in order, while the request is still being read: line (its number "
         + "in the text), name, status (created or refused), device_id, certificate (with certificates=true: crt and key), problem (what is wrong "
         + "with a refused line, as of any call). A line may have a certificate of its own (PEM), as PUT /devices/{device_id}/certificate takes it. "
         + "The last line of the answer has lines, created and refused. It has a problem too when the import ended before the text did, since "
         + "the status of the answer has long been sent by then: lines without a report were not looked at, and may be sent again, as may all "
         + "of them, since those that are there are refused by their names. An answer without such a last line was cut off. "
-        + "At most 10000 lines of 262144 bytes in a call; 100 MiB, or what the host in front of the functions takes.";
+        + $"At most {Quotas.DevicesOfHub} lines of {ImportedText.MaximumLineBytes} bytes in a call; {FunctionsHost.MaximumRequestBytes >> 20} "
+        + "MiB, or less if the host in front of the functions takes less.";
 
     /// <summary>Keeps what is written at once below the limit of the storage, which is 4 MiB.</summary>
     private const int MaximumCharactersAtOnce = 600_000;
@@ -103,9 +104,13 @@ internal sealed partial class DeviceImport(
                 return (batch, null, new Problem.InvalidArguments(
                     "body", "constraint", $"must have at most {Quotas.DevicesOfHub} devices: line {line.Number} and what follows was not looked at"));
             }
+            if (batch.Count == IRegistry.DevicesAtOnce)
+            {
+                return (batch, line, null);
+            }
             var import = Prepare(line, run);
             characters += import.Characters;
-            if (batch.Count == IRegistry.DevicesAtOnce || (characters > MaximumCharactersAtOnce && batch.Count > 0))
+            if (characters > MaximumCharactersAtOnce && batch.Count > 0)
             {
                 return (batch, line, null);
             }
