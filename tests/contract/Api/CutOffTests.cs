@@ -17,7 +17,7 @@ namespace IotHub.Contract.Api;
 /// the same storage then shows a registry that is right, and a repeat of the call (or, for what is left of things that are gone, the timer)
 /// finishes the work.
 /// </summary>
-public sealed class CutOffTests : IAsyncLifetime
+public sealed partial class CutOffTests : IAsyncLifetime
 {
     private readonly FaultyPipeline _faults = new() { CountsOnlyWrites = true };
     private readonly IssuedCertificate _ca = new CertificateAuthority(TimeProvider.System).NewHubCa();
@@ -232,125 +232,6 @@ public sealed class CutOffTests : IAsyncLifetime
             },
         };
     });
-
-    /// <summary>A hub, a device, a network or a route that is made under an Idempotency-Key: the repeat has the same key.</summary>
-    [Theory]
-    [InlineData("hubs")]
-    [InlineData("devices")]
-    [InlineData("networks")]
-    [InlineData("routes")]
-    public async Task Under_a_key_one_thing_is_made_whatever_was_cut_off(string kind)
-    {
-        var hub = await NewHub();
-        var number = 0;
-        await Cut(() =>
-        {
-            var key = $"{kind} {++number}";
-            var body = kind switch
-            {
-                "hubs" => $$"""{"name":"keyed","project_id":"{{_sound.Organization}}","product_plan":"plan_dedicated"}""",
-                "devices" => $$"""{"name":"keyed","hub_id":"{{hub}}"}""",
-                _ => BodyOf(kind, hub),
-            };
-            _dying.IdempotencyKey = key;
-            return Task.FromResult(new Call(HttpMethod.Post, kind, body)
-            {
-                Recovers = async _ =>
-                {
-                    _sound.IdempotencyKey = key;
-                    var made = await _sound.Post(kind, body);
-                    Assert.Equal(made.Ok.ToJsonString(), (await _sound.Post(kind, body)).Ok.ToJsonString());
-                    _sound.IdempotencyKey = null;
-                    _sound.Settle();
-                    var member = kind is "devices" or "networks" ? made.Ok[kind.TrimEnd('s')]! : made.Ok;
-                    var id = (string)member["id"]!;
-                    var listed = (await _sound.Get(kind == "hubs" ? "hubs?name=keyed" : $"{kind}?hub_id={hub}")).Ok;
-                    Assert.Equal((1, id), ((int)listed["total_count"]!, (string)listed[kind]![0]!["id"]!));
-                    Assert.Equal(200, (await _sound.Get($"{kind}/{id}")).Status);
-                    if (kind == "devices")
-                    {
-                        await AssertConsistent(hub);
-                        Assert.Equal(
-                            (string)made.Ok["certificate"]!["crt"]!, (string)(await _sound.Get($"devices/{id}/certificate")).Ok["certificate_pem"]!);
-                    }
-                    Assert.Equal(204, (await _sound.Delete($"{kind}/{id}")).Status);
-                    await Timer();
-                    Assert.DoesNotContain(await Rows(), row => row.Contains(id, StringComparison.Ordinal));
-                },
-            });
-        });
-    }
-
-    /// <summary>Nobody comes back: the timer alone leaves nothing that nobody can see.</summary>
-    [Theory]
-    [InlineData("devices")]
-    [InlineData("networks")]
-    [InlineData("routes")]
-    [InlineData("import")]
-    public async Task What_is_never_repeated_is_there_whole_or_not_at_all(string kind)
-    {
-        var hub = await NewHub();
-        var path = kind == "import" ? $"hubs/{hub}/import-devices" : kind;
-        var body = kind switch
-        {
-            "import" => string.Concat(Enumerable.Range(0, 60).Select(i => $$"""{"name":"i{{i}}"}""" + "\n")),
-            "devices" => $$"""{"name":"once","hub_id":"{{hub}}"}""",
-            _ => BodyOf(kind, hub),
-        };
-        await Cut(() => Task.FromResult(new Call(HttpMethod.Post, path, body)
-        {
-            Recovers = async _ =>
-            {
-                await Timer();
-                await AssertConsistent(hub);
-                var what = kind == "import" ? "devices" : kind;
-                var listed = (await _sound.Get($"{what}?hub_id={hub}&page_size=100")).Ok[what]!.AsArray();
-                var pointers = (await Rows()).Where(row => row.StartsWith($"owners {what.TrimEnd('s')}:", StringComparison.Ordinal));
-                Assert.Equal(
-                    listed.Select(item => (string)item!["id"]!).Order(StringComparer.Ordinal),
-                    pointers.Select(row => row.Split(':', ' ')[2]).Order(StringComparer.Ordinal));
-                await Task.WhenAll(listed.Select(item => _sound.Registry.DeleteDevice(Guid.Parse((string)item!["id"]!))));
-                foreach (var item in listed.Where(_ => what != "devices"))
-                {
-                    Assert.Equal(204, (await _sound.Delete($"{what}/{item!["id"]}")).Status);
-                }
-            },
-        }));
-    }
-
-    [Fact]
-    public async Task An_import_that_was_cut_off_is_finished_by_the_same_lines()
-    {
-        var hub = await NewHub();
-        using var own = TestPki.Leaf("CN=imported", null);
-        var (path, certificate) = ($"hubs/{hub}/import-devices", own.ExportCertificatePem());
-        var body = new JsonObject { ["name"] = "d0", ["certificate"] = certificate }.ToJsonString() + "\n"
-            + string.Concat(Enumerable.Range(1, 59).Select(i => $$"""{"name":"d{{i}}"}""" + "\n"));
-        await Cut(() => Task.FromResult(new Call(HttpMethod.Post, path, body)
-        {
-            Recovers = async _ =>
-            {
-                await AssertConsistent(hub);
-                // A certificate that nobody has is kept a minute for the one who may be about to take it.
-                _sound.Time.Shift += TimeSpan.FromMinutes(2);
-                var before = (await Listed("devices", hub)).Count;
-                var report = (await _sound.Post(path, body)).Text.TrimEnd().Split('\n').Select(line => JsonNode.Parse(line)!).ToList();
-                ApiConventions.AssertJson($$"""{"lines":60,"created":{{60 - before}},"refused":{{before}}}""", report[^1]);
-                Assert.All(
-                    report.SkipLast(1).Where(line => line["problem"] is not null),
-                    line => Assert.Equal("already_exists", (string)line["problem"]!["type"]!));
-                await AssertConsistent(hub);
-                var listed = (await _sound.Get($"devices?hub_id={hub}&page_size=100")).Ok["devices"]!.AsArray();
-                Assert.Equal(60, listed.Select(device => (string)device!["name"]!).Distinct().Count());
-                Assert.Equal(60, listed.Count);
-                var holder = await _sound.Registry.FindDeviceByCertificate(Certificates.Fingerprint(certificate));
-                Assert.Equal("d0", holder?.Name);
-                await Timer();
-                Assert.Equal(60, (await Rows()).Count(row => row.StartsWith("owners device:", StringComparison.Ordinal)));
-                await Task.WhenAll(listed.Select(device => _sound.Registry.DeleteDevice(Guid.Parse((string)device!["id"]!))));
-            },
-        }));
-    }
 
     [Theory]
     [InlineData("networks")]
