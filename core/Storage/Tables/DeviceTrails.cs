@@ -40,13 +40,13 @@ internal sealed record DeviceTrail(Guid Epoch, long Sequence, IReadOnlyList<Guid
     }
 }
 
-/// <summary>The row <c>hub-devices</c> of a hub's partition. It comes after all devices, so a deletion of all rows in order takes it last.</summary>
+/// <summary>The row <c>hub-trail</c> of a hub's partition. It comes after all devices, so a deletion of all rows in order takes it last.</summary>
 internal sealed class DeviceTrails(TableClient registry)
 {
     /// <summary>How many hubs' last readings are remembered, 2 KiB each. Who is forgotten costs one read more.</summary>
     private const int Remembered = 1_000;
 
-    private const string Row = "hub-devices";
+    private const string Row = "hub-trail";
     private const string Epoch = "Epoch";
     private const string Sequence = "Sequence";
     private const string Recent = "Recent";

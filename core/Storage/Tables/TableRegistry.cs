@@ -7,7 +7,7 @@ namespace IotHub.Core.Storage.Tables;
 
 /// <summary>
 /// The registry in Azure Table Storage. Table <c>registry</c> holds one partition per hub (rows <c>hub</c>, <c>device:</c>,
-/// <c>device-name:</c>, <c>hub-devices</c>, <c>network:</c>, <c>route:</c>), so that what must change together does; <c>owners</c>, <c>projects</c> and
+/// <c>device-name:</c>, <c>hub-trail</c>, <c>network:</c>, <c>route:</c>), so that what must change together does; <c>owners</c>, <c>projects</c> and
 /// <c>organizations</c> are indexes that are written first and checked when read; <c>activity</c> is the broker's reports.
 /// </summary>
 /// <remarks>
@@ -56,6 +56,7 @@ public sealed partial class TableRegistry : IRegistry
         {
             throw new AlreadyExistsException("hub", hub.Id, "id");
         }
+        _trails.Remember(hub.Id, DeviceTrail.None);
     }
 
     public async Task<Versioned<Hub>?> GetHub(Guid hubId, CancellationToken cancel = default) =>

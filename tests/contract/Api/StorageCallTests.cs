@@ -69,7 +69,7 @@ public sealed class StorageCallTests : IAsyncLifetime
             var calls = new List<int>();
             foreach (var query in new[]
             {
-                "page_size=1", "page_size=20", $"page_size=20&page={devices / 20}", "page_size=20&page=200", "name=d7", "name=nobody",
+                "page_size=1", "page_size=20", $"page_size=20&page={devices / 20}", "page_size=20&page=200", "name=d7&page_size=5", "name=nobody",
                 "status=disabled", "allow_insecure=false", "tags=a", "order_by=created_at_desc", "order_by=updated_at_asc",
                 "order_by=status_desc", "order_by=hub_id_asc", "order_by=allow_insecure_desc", "is_connected=true",
             })
@@ -131,6 +131,7 @@ public sealed class StorageCallTests : IAsyncLifetime
             await _api.Post(
                 "routes", $$$"""{"name":"r","hub_id":"{{{hub}}}","topic":"#","rest_config":{"verb":"post","uri":"http://example.com"}}"""),
             "id"));
+        await _api.Get($"devices?hub_id={hub}");
         foreach (var (kind, id) in new[] { ("hub", hub), ("device", device), ("network", network), ("route", route) })
         {
             await Row($"GET /{kind}s?hub_id=…".Replace("hubs?hub_id=…", "hubs", StringComparison.Ordinal), () => _api.Get($"{kind}s?hub_id={hub}"));
