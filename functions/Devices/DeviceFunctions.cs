@@ -25,8 +25,9 @@ internal sealed class DeviceFunctions(
         {
             return wrong;
         }
+        var hubs = await registry.HubsOrOne(request, hubId);
         var page = await registry.Store.ListDevices(
-            new DeviceQuery(await registry.HubsOrOne(request, hubId))
+            new DeviceQuery(hubs)
             {
                 NamePart = name,
                 AllowInsecure = allowInsecure,
@@ -39,7 +40,7 @@ internal sealed class DeviceFunctions(
                 Take = paging.PageSize,
             },
             request.Cancel);
-        return new DeviceList(await Task.WhenAll(page.Devices.Select(device => answers.Of(device, request.Cancel))), (int)page.Total);
+        return new DeviceList(await answers.Of(page.Devices, hubs, request.Cancel), (int)page.Total);
     }
 
     public async Task<Outcome<DeviceAnswer>> Get(ApiRequest request) =>
