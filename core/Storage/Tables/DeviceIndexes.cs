@@ -67,15 +67,26 @@ internal sealed class DeviceIndexes(long maximumBytes)
             {
                 return;
             }
+            if (known.Index.Bytes > maximumBytes / 2)
+            {
+                // It would drive out all others.
+                Drop(node);
+                return;
+            }
             _bytes += known.Index.Bytes - (entry.Known?.Index.Bytes ?? 0);
             entry.Known = known;
             while (_bytes > maximumBytes && _byUse.Last is { } oldest)
             {
-                _byUse.RemoveLast();
-                _entries.Remove(oldest.Value.HubId);
-                _bytes -= BytesOfHub + (oldest.Value.Known?.Index.Bytes ?? 0);
+                Drop(oldest);
             }
         }
+    }
+
+    private void Drop(LinkedListNode<Entry> node)
+    {
+        _byUse.Remove(node);
+        _entries.Remove(node.Value.HubId);
+        _bytes -= BytesOfHub + (node.Value.Known?.Index.Bytes ?? 0);
     }
 
     /// <summary>One at a time refreshes it; the others wait for that and look again.</summary>

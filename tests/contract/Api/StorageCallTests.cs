@@ -116,10 +116,11 @@ public sealed class StorageCallTests : IAsyncLifetime
 
             Requests to Azure Tables that one request of the management API makes, the look-up of its API key included, on a hub with one
             device, network and route. Made by `StorageCallTests`, which fails when this page is not what it counts. Of a list of devices each
-            shown device costs one call (its activity) on a hub with more than 25 devices for each that is shown, on a smaller one all of them
-            one; and each device that changed since the list before costs one. How many the hub has does not matter otherwise. A process that does not know the hub's devices yet reads them once, a thousand a call, and its first write of a device
-            costs one call more (see decisions/d18-device-lists.md). A list by `is_connected` reads the connected devices, a thousand a call.
-            What goes to twins, metrics, recorded events and the broker is not counted.
+            shown device costs one call (its activity), but all of them together one where the hub has at most 25 devices for each that is
+            shown; each device that changed since the list before costs one. How many the hub has does not matter otherwise. A process that
+            does not know the hub's devices yet reads them once, a thousand a call, and its first write of a device costs one call more (see
+            decisions/d18-device-lists.md). A list by `is_connected` reads the connected devices, a thousand a call. What goes to twins,
+            metrics, recorded events and the broker is not counted.
 
             | request | calls |
             |---|---|

@@ -292,7 +292,7 @@ public sealed class ForgetfulTableDeviceListTests : DeviceListContract
     {
         var account = await Stores.NewAccount();
         return (
-            Stores.InTables(account, TimeProvider.System, indexBytes: 20_000).Registry,
+            Stores.InTables(account, TimeProvider.System, indexBytes: 60_000).Registry,
             Stores.InTables(account, TimeProvider.System, indexBytes: 0).Registry);
     }
 }
