@@ -87,7 +87,7 @@ internal sealed class DeviceTrails(TableClient registry)
             [Sequence] = trail.Sequence,
             [Recent] = Bytes(trail.Recent),
         };
-        return trail.Version is { } version && version == default
+        return trail.Version is { } version
             ? new TableTransactionAction(TableTransactionActionType.UpdateReplace, row, version)
             : new TableTransactionAction(TableTransactionActionType.UpsertReplace, row);
     }
