@@ -104,6 +104,17 @@ public sealed partial class Connection
         }
     }
 
+    /// <summary>
+    /// <see cref="Hold"/>, if something was taken away and that is not on disk yet: what the client is told is gone could come back.
+    /// </summary>
+    private void HoldIfRemoved()
+    {
+        if (Lane!.Journal is { HasUncommittedRemoval: true })
+        {
+            Hold();
+        }
+    }
+
     /// <summary>Packets sent and received since the last call. Under the lane.</summary>
     public long TakePacketCount()
     {
@@ -254,7 +265,7 @@ public sealed partial class Connection
     {
         if (Phase == ConnectionPhase.Connected)
         {
-            var cutOff = WhatWasCutOff();
+            var cutOff = WhatWasCutOff() ?? (Channel.HasUnsent ? EventTexts.CannotWrite : null);
             BeginClosing();
             var session = Session!;
             Session = null;

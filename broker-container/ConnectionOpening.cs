@@ -232,9 +232,17 @@ public sealed partial class Connection
             {
                 return !Refuse(ReasonCode.QuotaExceeded) && false;
             }
-            BecomeConnected(
-                lane, opened.Session, mark,
-                opened.WasPresent ? ServerPackets.ConnAck(Connect.Level, true, ReasonCode.Success, properties) : connAck);
+            Lane = lane;
+            HoldIfRecorded(mark);
+            if (opened.WasPresent)
+            {
+                connAck = ServerPackets.ConnAck(Connect.Level, true, ReasonCode.Success, properties);
+            }
+            else
+            {
+                HoldIfRemoved();
+            }
+            BecomeConnected(lane, opened.Session, connAck);
             return true;
         }
         finally
@@ -243,10 +251,9 @@ public sealed partial class Connection
         }
     }
 
-    private void BecomeConnected(Lane lane, Session session, long mark, byte[] connAck)
+    private void BecomeConnected(Lane lane, Session session, byte[] connAck)
     {
         _broker.NoLongerWaiting(this);
-        Lane = lane;
         lane.Connections.Add(this);
         Session = session;
         Phase = ConnectionPhase.Connected;
@@ -256,7 +263,6 @@ public sealed partial class Connection
         lane.LookAt(DueAt);
         var aliases = Math.Min(Connect.TopicAliasMaximum, _broker.Limits.OutgoingTopicAliasMaximum);
         _outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : null;
-        HoldIfRecorded(mark);
         Send(connAck);
         var now = _broker.Time.GetUtcNow();
         _broker.Outbound.Activity(session.Hub.Id, new ActivityReport(session.Key.DeviceId, true, now));

@@ -139,10 +139,10 @@ public sealed partial class Connection
             OpenIfQos2(publish);
         }
         HoldIfRecorded(mark);
-        if (publish.Retain && Lane.IsUncommitted)
+        if (publish.Retain && result != PublishResult.QuotaExceeded)
         {
-            // Clearing what another has cleared already leaves nothing to record, and yet it must not be told before that is on disk.
-            Hold();
+            // It may have been cleared before.
+            HoldIfRemoved();
         }
         if (result == PublishResult.AwaitsStorage)
         {

@@ -95,7 +95,7 @@ public sealed class HubDirectory
         {
             return false;
         }
-        catch (MissingException)
+        catch (Exception e) when (e is MissingException or HubFullException)
         {
             return null;
         }

@@ -4,8 +4,18 @@ using IotHub.Core.Messages;
 namespace IotHub.Broker.Auth;
 
 /// <summary>The exact texts of hub events about who may connect (Scaleway IoT reference, message texts).</summary>
+/// <remarks>
+/// The reference also has <c>hub is locked</c>. It cannot arise here: there a lock is what the platform does to a hub whose owner does
+/// not pay. Nothing here takes a hub away from its owner but the owner's own disable and delete, which have texts of their own, and
+/// who exceeds a quota is refused the one thing that would exceed it.
+/// </remarks>
 public static class EventTexts
 {
+    /// <summary>
+    /// The client was gone before all that was being sent to it had left. Not always told over WebSocket: Kestrel takes bytes for a client
+    /// that it knows to be gone.
+    /// </summary>
+    public const string CannotWrite = "cannot write MQTT packet";
     public const string InvalidDeviceCertificate = "invalid device certificate";
     public const string CommonNameEmpty = "certificate common name cannot be empty";
     public const string CouldNotIdentify = "could not identify device";

@@ -15,6 +15,11 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     /// <summary>A segment or note that is being made; whatever has this name was not finished.</summary>
     private const string UnfinishedName = "unfinished";
 
+    /// <summary>Zeros that the next segment will stand in.</summary>
+    private const string PreparedName = "prepared";
+
+    private SafeFileHandle? _prepared;
+
     public int Shard => shard;
 
     public string Name => folder;
@@ -24,6 +29,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     public IReadOnlyList<ISegment> Open()
     {
         File.Delete(Path.Combine(folder, UnfinishedName));
+        File.Delete(Path.Combine(folder, PreparedName));
         var segments = new List<ISegment>();
         try
         {
@@ -43,10 +49,14 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
 
     public ISegment Create(long first, ReadOnlySpan<byte> header)
     {
-        var unfinished = Path.Combine(folder, UnfinishedName);
         var path = Path.Combine(folder, first.ToString($"D{NameDigits}", CultureInfo.InvariantCulture) + Extension);
-        File.Delete(unfinished);
-        var file = PrivateFile.Create(unfinished);
+        var file = Interlocked.Exchange(ref _prepared, null);
+        var unfinished = Path.Combine(folder, file is null ? UnfinishedName : PreparedName);
+        if (file is null)
+        {
+            File.Delete(unfinished);
+            file = PrivateFile.Create(unfinished);
+        }
         try
         {
             PrivateFile.Write(file, header, 0);
@@ -60,6 +70,25 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
             throw;
         }
         return new FileSegment(path, first, file);
+    }
+
+    public void Prepare(long length)
+    {
+        var path = Path.Combine(folder, PreparedName);
+        // There may be one from a time when the disk failed.
+        File.Delete(path);
+        var file = PrivateFile.Create(path);
+        try
+        {
+            FileSegment.LayOut(file, path, 0, length, inSteps: true);
+        }
+        catch
+        {
+            file.Dispose();
+            File.Delete(path);
+            throw;
+        }
+        Interlocked.Exchange(ref _prepared, file)?.Dispose();
     }
 
     public byte[]? ReadNote()
@@ -118,12 +147,23 @@ internal sealed class FileSegment(string path, long first, SafeFileHandle file) 
 
     public void Extend(long length)
     {
-        for (var at = _length; at < length; at += Zeros.Length)
+        LayOut(file, path, _length, length, inSteps: false);
+        Volatile.Write(ref _length, Math.Max(_length, length));
+    }
+
+    /// <summary>Zeros, durable when it returns.</summary>
+    /// <param name="inSteps">Longer as a whole, but a commit to another file meanwhile waits for a step and not for all.</param>
+    public static void LayOut(SafeFileHandle file, string path, long from, long to, bool inSteps)
+    {
+        for (var at = from; at < to; at += Zeros.Length)
         {
-            PrivateFile.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, length - at)), at);
+            PrivateFile.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, to - at)), at);
+            if (inSteps)
+            {
+                DiskSync.Data(file, path);
+            }
         }
         DiskSync.Data(file, path);
-        Volatile.Write(ref _length, Math.Max(_length, length));
     }
 
     public int Read(long offset, Span<byte> into)

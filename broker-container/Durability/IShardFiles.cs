@@ -20,6 +20,12 @@ public interface IShardFiles
     /// </summary>
     ISegment Create(long first, ReadOnlySpan<byte> header);
 
+    /// <summary>
+    /// Lays out zeros up to <paramref name="length"/> that the next <see cref="Create"/> begins with, so that nobody waits for that then.
+    /// One at a time, on any thread, beside everything else. Durable when it returns.
+    /// </summary>
+    void Prepare(long length);
+
     /// <summary>The few bytes that stand beside the segments; null when nothing was ever written.</summary>
     byte[]? ReadNote();
 

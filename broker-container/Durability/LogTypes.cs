@@ -16,7 +16,7 @@ public sealed record LogOptions
     public int ExtendBytesMinimum { get; init; } = 256 * 1024;
 
     /// <summary>Larger steps hold up the commit that has to make one for longer, smaller ones do so more often.</summary>
-    public int ExtendBytesMaximum { get; init; } = 4 * 1024 * 1024;
+    public int ExtendBytesMaximum { get; init; } = 1024 * 1024;
 
     /// <summary>A buffer that a burst made larger than this is given back to the collector.</summary>
     public int BufferBytesKept { get; init; } = 1024 * 1024;

@@ -28,6 +28,9 @@ public sealed partial class ShardLog : IDisposable
     private bool _marked;
     private ISegment? _next;
 
+    /// <summary>The segment whose successor was prepared, or tried to.</summary>
+    private SegmentInfo? _preparedBehind;
+
     /// <summary>As it stands beside the segments; only the thread that writes and deletes touches it.</summary>
     private SegmentRange _range;
     private int _extendBy;
@@ -235,6 +238,22 @@ public sealed partial class ShardLog : IDisposable
         }
         file.Write(offset, bytes);
     }
+
+    /// <summary>The thread that writes: true once for each segment, when it is half full and <see cref="Prepare"/> is worth its while.</summary>
+    public bool TakePreparing()
+    {
+        var last = _segments[^1];
+        if (last == _preparedBehind || last.Bytes < _options.SegmentBytes / 2)
+        {
+            return false;
+        }
+        _preparedBehind = last;
+        return true;
+    }
+
+    /// <summary>Any thread, after <see cref="TakePreparing"/>: lays out the file that the next segment stands in. It need not succeed.</summary>
+    /// <exception cref="IOException">The disk does not take it: the next commit that needs a new segment will say so.</exception>
+    public void Prepare() => _files.Prepare(_options.SegmentBytes);
 
     /// <summary>The oldest segment, when nobody needs it and it is not the one that is written: out of the list, to be deleted.</summary>
     public SegmentInfo? TakeUnreferenced()

@@ -13,6 +13,7 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
     private readonly SemaphoreSlim _wake = new(0, 1);
     private readonly ManualResetEventSlim _stop = new();
     private Thread? _thread;
+    private Task _preparing = Task.CompletedTask;
 
     public void Start()
     {
@@ -42,6 +43,7 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
         _stop.Set();
         Wake();
         _thread?.Join();
+        _preparing.Wait();
     }
 
     public void Dispose()
@@ -86,6 +88,7 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
                 lane.EndCommit();
                 wrote = true;
                 DeleteUnneeded();
+                PrepareNext();
                 if (pause != FirstPause)
                 {
                     Log.Works(logger, lane.Index);
@@ -130,6 +133,27 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
         }
     }
 
+    /// <summary>Zeros for the next segment, beside the commits.</summary>
+    private void PrepareNext()
+    {
+        var log = lane.Journal!.Log;
+        if (!_preparing.IsCompleted || !log.TakePreparing())
+        {
+            return;
+        }
+        _preparing = Task.Run(() =>
+        {
+            try
+            {
+                log.Prepare();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Log.NotPrepared(logger, lane.Index, e.Message);
+            }
+        });
+    }
+
     private void DeleteUnneeded()
     {
         while (lane.TakeDeletable() is { } segment)
@@ -159,5 +183,8 @@ internal sealed partial class LaneCommitter(Lane lane, ILogger logger) : IDispos
 
         [LoggerMessage(4, LogLevel.Warning, "Segment {First} of shard {Shard} is not needed any more and cannot be deleted: {Reason}")]
         public static partial void NotDeleted(ILogger logger, long first, int shard, string reason);
+
+        [LoggerMessage(5, LogLevel.Information, "Shard {Shard}: the file for its next segment was not laid out in advance: {Reason}")]
+        public static partial void NotPrepared(ILogger logger, int shard, string reason);
     }
 }

@@ -6,6 +6,8 @@ namespace IotHub.Broker.Transport;
 /// <summary>The way bytes leave for one client: a socket, TLS on a socket, or a WebSocket. Reading is the transport's own loop.</summary>
 public abstract class Channel
 {
+    private volatile bool _isBroken;
+
     public required bool IsEncrypted { get; init; }
     public virtual IPEndPoint? RemoteAddress => null;
 
@@ -14,6 +16,9 @@ public abstract class Channel
 
     /// <summary>What else the client sent with its certificate, unchecked like it.</summary>
     public virtual IReadOnlyList<X509Certificate2> ClientChain => [];
+
+    /// <summary>Something that was sent has not left yet, or never will: the connection broke under it.</summary>
+    public virtual bool HasUnsent => _isBroken;
 
     /// <summary>
     /// Sends all bytes. Never throws: a broken connection counts as sent and shows itself in the read loop.
@@ -29,4 +34,7 @@ public abstract class Channel
 
     /// <summary>Closes both directions; the read loop ends. Safe to call from any thread and more than once.</summary>
     public abstract void Close();
+
+    /// <summary>What was being sent is lost.</summary>
+    protected void Broke() => _isBroken = true;
 }

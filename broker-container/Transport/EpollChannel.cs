@@ -27,6 +27,8 @@ internal sealed class EpollChannel(EpollLoop loop, int descriptor, uint generati
     /// <summary>Set once the broker has taken the client in.</summary>
     public Connection Connection { get; set; } = null!;
 
+    public override bool HasUnsent => _rest is not null || base.HasUnsent;
+
     public override IPEndPoint? RemoteAddress
     {
         get
@@ -49,6 +51,10 @@ internal sealed class EpollChannel(EpollLoop loop, int descriptor, uint generati
         }
         var sent = EpollCalls.Send(descriptor, buffer.AsSpan(0, count));
         var isBroken = sent < 0 && !EpollCalls.LastWouldBlock;
+        if (isBroken)
+        {
+            Broke();
+        }
         Release();
         return sent == count || isBroken || !loop.SendLater(this, new Rest(buffer, Math.Max(sent, 0), count, done));
     }
@@ -218,6 +224,7 @@ internal sealed class EpollChannel(EpollLoop loop, int descriptor, uint generati
             {
                 return;
             }
+            Broke();
             Close();
         }
         else if (rest.Took(sent))

@@ -86,6 +86,9 @@ public static class SocketTransport
     private sealed class SocketChannel(Socket socket) : Channel
     {
         private int _closed;
+        private volatile bool _hasRest;
+
+        public override bool HasUnsent => _hasRest || base.HasUnsent;
 
         public override IPEndPoint? RemoteAddress { get; } = socket.RemoteEndPoint as IPEndPoint;
 
@@ -94,8 +97,13 @@ public static class SocketTransport
             try
             {
                 var sent = socket.Send(buffer, 0, count, SocketFlags.None, out var error);
-                if (sent == count || error is not (SocketError.Success or SocketError.WouldBlock))
+                if (sent == count)
                 {
+                    return true;
+                }
+                if (error is not (SocketError.Success or SocketError.WouldBlock))
+                {
+                    Broke();
                     return true;
                 }
                 _ = SendRest(buffer, Math.Max(sent, 0), count, done);
@@ -109,6 +117,7 @@ public static class SocketTransport
 
         private async Task SendRest(byte[] buffer, int sent, int count, Action done)
         {
+            _hasRest = true;
             try
             {
                 while (sent < count)
@@ -118,8 +127,10 @@ public static class SocketTransport
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
+                Broke();
                 Close();
             }
+            _hasRest = false;
             done();
         }
 

@@ -57,6 +57,9 @@ public static class StreamTransport
         Stream stream, IPEndPoint? remoteAddress, X509Certificate2? clientCertificate, IReadOnlyList<X509Certificate2> clientChain) : Channel
     {
         private int _closed;
+        private volatile bool _isWriting;
+
+        public override bool HasUnsent => _isWriting || base.HasUnsent;
 
         public override IPEndPoint? RemoteAddress => remoteAddress;
         public override X509Certificate2? ClientCertificate => clientCertificate;
@@ -84,13 +87,17 @@ public static class StreamTransport
         {
             try
             {
-                await stream.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+                var write = stream.WriteAsync(buffer.AsMemory(0, count));
+                _isWriting = !write.IsCompleted;
+                await write.ConfigureAwait(false);
                 await stream.FlushAsync().ConfigureAwait(false);
             }
             catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or OperationCanceledException)
             {
+                Broke();
                 Close();
             }
+            _isWriting = false;
         }
 
         public override void FinishSending() => Close();

@@ -52,6 +52,9 @@ public sealed class Belongings(IRegistry registry, ITwins twins, IMetrics metric
                 case ChangedKind.Device:
                     await SweepDevice(change.HubId, change.Id, stop);
                     break;
+                case ChangedKind.NewDevice when await registry.GetDevice(change.Id, stop) is null:
+                    await registry.DeleteDevice(change.Id, stop);
+                    break;
                 // A deletion of what is not there drops the pointer that a writer left who died.
                 case ChangedKind.Network when await registry.GetNetwork(change.Id, stop) is null:
                     await registry.DeleteNetwork(change.Id, stop);

@@ -16,6 +16,7 @@ public sealed record Versioned<T>(T Value, string Version);
 /// <exception cref="StaleVersionException">A write was based on a version that is no longer the stored one.</exception>
 /// <exception cref="AlreadyExistsException">A unique name, certificate or id is taken.</exception>
 /// <exception cref="MissingException">What a write refers to is gone, or its hub is being deleted.</exception>
+/// <exception cref="HubFullException">A device wants to join a hub that has <see cref="Quotas.DevicesOfHub"/> of them.</exception>
 /// <exception cref="RegistryUnavailableException">Storage did not answer; nothing is known about the operation's effect.</exception>
 public interface IRegistry
 {
@@ -107,7 +108,19 @@ public interface IApiKeys
 }
 
 /// <summary>What a change is about. Stored as text; may only grow.</summary>
-public enum ChangedKind { Hub, Device, Network, Route }
+public enum ChangedKind
+{
+    Hub,
+    Device,
+    Network,
+    Route,
+
+    /// <summary>
+    /// A device that is made together with many others. No broker remembers what is not there, so none has to look; whoever sweeps up after
+    /// dead writers has.
+    /// </summary>
+    NewDevice,
+}
 
 /// <summary>A hint that something of a hub is about to change or has changed. Readers look at the registry for what it is now.</summary>
 /// <param name="Position">Where it stands in the feed; orders changes up to the clock skew between writers.</param>
@@ -120,6 +133,15 @@ public sealed record RegistryChange(string Position, DateTimeOffset At, Guid Hub
 public interface IChangeFeed
 {
     Task Append(Guid hubId, ChangedKind kind, Guid id, CancellationToken cancel = default);
+
+    /// <summary>The same for several things of one hub, at most <see cref="IRegistry.DevicesAtOnce"/>.</summary>
+    async Task AppendAll(Guid hubId, ChangedKind kind, IReadOnlyList<Guid> ids, CancellationToken cancel = default)
+    {
+        foreach (var id in ids)
+        {
+            await Append(hubId, kind, id, cancel);
+        }
+    }
 
     /// <summary>All changes appended at or after <paramref name="since"/>, oldest first.</summary>
     Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default);

@@ -21,5 +21,12 @@ public sealed class MissingException(string resource, Guid resourceId) : Excepti
     public Guid ResourceId { get; } = resourceId;
 }
 
+/// <summary>The hub has as many devices as a hub may have.</summary>
+public sealed class HubFullException(Guid hubId, long devices) : Exception($"hub {hubId} has {devices} devices and takes no more")
+{
+    public Guid HubId { get; } = hubId;
+    public long Devices { get; } = devices;
+}
+
 /// <summary>Storage did not answer, or refused us. Nothing is known about the effect of a write.</summary>
 public sealed class RegistryUnavailableException(string message, Exception inner) : Exception(message, inner);

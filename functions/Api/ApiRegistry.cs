@@ -153,6 +153,10 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
             // The hub went away, or began to, after it was looked at.
             return new Problem.NotFound(e.Resource, e.ResourceId);
         }
+        catch (HubFullException e)
+        {
+            return Full(e.Devices);
+        }
         await broker.Nudge(hubId, kind, id);
         return answer;
     }
@@ -204,8 +208,14 @@ internal sealed class ApiRegistry(IRegistry registry, BrokerClient broker, TimeP
             {
                 return new Problem.NotFound(e.Resource, e.ResourceId);
             }
+            catch (HubFullException e)
+            {
+                return Full(e.Devices);
+            }
         }
     }
+
+    public static Problem Full(long devices) => new Problem.QuotasExceeded("device", Quotas.DevicesOfHub, devices, "hub");
 
     /// <summary>Whose certificate or name it is, is told only to those who may see it.</summary>
     private async Task<Problem> Taken(ApiRequest request, AlreadyExistsException e)

@@ -107,7 +107,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
     }
 
     /// <summary>
-    /// Unknown and revoked keys, and what is no key at all, look alike but for the reason. Failures are counted per address, and beyond the
+    /// Unknown and revoked keys, and what is no key at all, look alike but for the reason. A key counts whatever stands beside it. Failures are counted per address, and beyond the
     /// limit answered without a look at the storage.
     /// </summary>
     private static async Task<Outcome<ApiKey>> Authenticate(HttpContext context, IServiceProvider services)
@@ -133,7 +133,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         }
         failures.Failed(address, hash);
         return secret.Length > 0 ? new Problem.AuthenticationDenied("api_key", hash is null ? "invalid_argument" : "not_found")
-            : context.Request.Headers.ContainsKey("X-Session-Token") ? new Problem.AuthenticationDenied("jwt", "not_found")
+            : context.Request.Headers.ContainsKey(SessionToken.Header) ? SessionToken.Denied(context)
             : new Problem.AuthenticationDenied("unknown_method", "not_found");
     }
 

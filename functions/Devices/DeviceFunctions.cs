@@ -96,7 +96,7 @@ internal sealed class DeviceFunctions(
         {
             return problem;
         }
-        if (((Problem?)PlanProblem(device, hub) ?? QuotaProblem(hub) ?? await NameProblem(request, device)) is { } refused)
+        if ((PlanProblem(device, hub) ?? QuotaProblem(hub) ?? await NameProblem(request, device)) is { } refused)
         {
             return refused;
         }
@@ -182,8 +182,7 @@ internal sealed class DeviceFunctions(
         ? new Problem.InvalidArguments("allow_multiple_connections", "constraint", "is not available on plan_shared")
         : null;
 
-    private static Problem.QuotasExceeded? QuotaProblem(Hub hub) =>
-        hub.DeviceCount < Quotas.DevicesOfHub ? null : new Problem.QuotasExceeded("device", Quotas.DevicesOfHub, hub.DeviceCount, "hub");
+    private static Problem? QuotaProblem(Hub hub) => hub.DeviceCount < Quotas.DevicesOfHub ? null : ApiRegistry.Full(hub.DeviceCount);
 
     /// <summary>Looked at before a key is made for it; the registry has the last word.</summary>
     private async Task<Problem?> NameProblem(ApiRequest request, Device device) =>

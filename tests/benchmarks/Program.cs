@@ -15,6 +15,7 @@ return args.FirstOrDefault() switch
     "log" => LogCommand.Run(args[1..]),
     "faults" => await FaultsCommand.Run(),
     "load" => LoadCommand.Run(args[1..]),
+    "relay" => Relay.Run(args[1..]),
     "compare" => await CompareCommand.Run(args[1..]),
     "durable" => await DurableCommand.Run(args[1..]),
     "kill" => await KillCommand.Run(args[1..]),
@@ -37,6 +38,8 @@ static int Usage()
         {FaultsCommand.Usage}
 
         {LoadOptions.Usage}
+
+        {Relay.Usage}
 
         {CompareCommand.Usage}
 

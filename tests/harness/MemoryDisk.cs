@@ -18,6 +18,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
     private readonly Random _random = new(seed);
     private readonly SortedDictionary<long, FileBytes> _files = [];
     private byte[]? _note;
+    private long _prepared;
     private int _crashIn;
     private int _failIn;
     private int _life;
@@ -40,7 +41,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
     /// <summary>Of all files together; more is refused as by a full disk.</summary>
     public long Capacity { get; set; } = long.MaxValue;
 
-    public long Bytes => _files.Values.Sum(file => (long)file.Content.Length);
+    public long Bytes => _files.Values.Sum(file => (long)file.Content.Length) + _prepared;
 
     /// <summary>First positions of the files there are.</summary>
     public IReadOnlyCollection<long> Firsts => _files.Keys;
@@ -71,6 +72,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
         }
         IsDown = Failing = false;
         _crashIn = _failIn = 0;
+        _prepared = 0;
     }
 
     public IReadOnlyList<ISegment> Open()
@@ -81,10 +83,15 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
 
     public ISegment Create(long first, ReadOnlySpan<byte> header)
     {
-        var file = new FileBytes { Content = header.ToArray() };
+        var content = new byte[Math.Max(header.Length, _prepared)];
+        header.CopyTo(content);
+        _prepared = 0;
+        var file = new FileBytes { Content = content };
         Change(_life, header.Length, file, atomic: () => _files[first] = file);
         return new Segment(this, first, file);
     }
+
+    public void Prepare(long length) => Change(_life, length, null, atomic: () => _prepared = length);
 
     public void Delete(ISegment segment)
     {

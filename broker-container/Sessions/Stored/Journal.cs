@@ -19,6 +19,9 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     /// <summary>Where the first record will lie that makes the next commit urgent, or lies.</summary>
     private long _urgentFrom = log.NextPosition;
 
+    /// <summary>Where the last record lies that took away a session, a retained message or a hub.</summary>
+    private long _lastRemoval = -1;
+
     public ShardLog Log { get; } = log;
 
     /// <summary>The stored sessions of the shard by their numbers.</summary>
@@ -38,6 +41,12 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
     /// should it be lost in a crash, the client gets the message once more, with DUP, as if its acknowledgement had not arrived.
     /// </summary>
     public bool IsUrgent => Log.NextPosition != _urgentFrom;
+
+    /// <summary>
+    /// Something was taken away, and that is not on disk yet. Whoever finds that a thing is not there has nothing to record, and yet must
+    /// not tell of it: after a crash it would be there again.
+    /// </summary>
+    public bool HasUncommittedRemoval => _lastRemoval >= Log.CommittedPosition;
 
     /// <summary>Runs outside of the lane when all that has been written up to now is on disk.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
@@ -123,6 +132,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
 
     public void Ended(Session session)
     {
+        _lastRemoval = Log.NextPosition;
         Numbers(RecordKind.SessionEnded, session.Number);
         Log.DropReference(session.Home);
         Sessions.Remove(session.Number);
@@ -161,6 +171,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
 
     public void RetainedCleared(Guid hubId, ReadOnlySpan<byte> topic)
     {
+        _lastRemoval = Log.NextPosition;
         Log.Begin((byte)RecordKind.RetainedCleared);
         Log.Id(hubId);
         Log.Bytes(topic);
@@ -193,6 +204,7 @@ public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaxi
 
     public void HubEnded(Guid hubId)
     {
+        _lastRemoval = Log.NextPosition;
         Log.Begin((byte)RecordKind.HubEnded);
         Log.Id(hubId);
         Log.End();

@@ -105,6 +105,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
             }
             EnsureFree(device);
             var hub = HubThatTakes(device.HubId);
+            EnsureRoom(hub, 1);
             _devices.Add(device.Id, Stamp(device));
             Index(device, hub);
         }
@@ -112,10 +113,10 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
 
     public async Task<bool> CreateDevices(Guid hubId, IReadOnlyList<Device> devices, CancellationToken cancel = default)
     {
-        await changes.Append(hubId, ChangedKind.Hub, hubId, cancel);
+        await changes.AppendAll(hubId, ChangedKind.NewDevice, [.. devices.Select(device => device.Id)], cancel);
         lock (_lock)
         {
-            HubThatTakes(hubId);
+            EnsureRoom(HubThatTakes(hubId), devices.Count);
             if (devices.Any(device =>
                 _deviceNames.ContainsKey((hubId, device.Name)) || _certificates.ContainsKey(device.CertificateFingerprint)))
             {
@@ -166,6 +167,10 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
             }
             EnsureFree(device.Value);
             var hub = before.HubId == device.Value.HubId ? null : HubThatTakes(device.Value.HubId);
+            if (hub is not null)
+            {
+                EnsureRoom(hub, 1);
+            }
             var stored = Replace(_devices, device.Value.Id, device, "device");
             NoteForLists(device.Value.HubId, device.Value.Id);
             if (hub is not null)
@@ -379,6 +384,14 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
 
     private Versioned<Hub> HubThatTakes(Guid hubId) =>
         _hubs.TryGetValue(hubId, out var hub) && !hub.Value.Deleting ? hub : throw new MissingException("hub", hubId);
+
+    private static void EnsureRoom(Versioned<Hub> hub, int devices)
+    {
+        if (hub.Value.DeviceCount + devices > Quotas.DevicesOfHub)
+        {
+            throw new HubFullException(hub.Value.Id, hub.Value.DeviceCount);
+        }
+    }
 
     private void Index(Device device, Versioned<Hub> hub)
     {

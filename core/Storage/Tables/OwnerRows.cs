@@ -9,6 +9,10 @@ namespace IotHub.Core.Storage.Tables;
 internal sealed class OwnerRows(TableClient owners, TimeProvider time)
 {
     public const string OtherHubId = "OtherHubId";
+
+    /// <summary>Of a device that is about to be deleted: which certificate to let go of when its row is gone.</summary>
+    private const string LeavingCertificate = "LeavingCertificate";
+
     private const string Row = "owner";
 
     /// <summary>
@@ -23,6 +27,7 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
 
     public static Guid HubOf(TableEntity pointer) => pointer.GetGuid(Rows.HubId) ?? Guid.Empty;
     public static Guid? OtherHubOf(TableEntity pointer) => pointer.GetGuid(OtherHubId);
+    public static string LeavingCertificateOf(TableEntity pointer) => pointer.GetString(LeavingCertificate) ?? "";
     public static Guid DeviceOf(TableEntity pointer) => pointer.GetGuid(Rows.DeviceId) ?? Guid.Empty;
 
     public Task<TableEntity?> Find(string key, CancellationToken cancel) => owners.Find(key, Row, cancel);
@@ -54,13 +59,33 @@ internal sealed class OwnerRows(TableClient owners, TimeProvider time)
 
     /// <summary>Rewrites a pointer if it is still as it was read; the new one is returned for the next step.</summary>
     /// <exception cref="StaleVersionException">Somebody else moved it.</exception>
-    public async Task<TableEntity> Repoint(TableEntity read, Guid hubId, Guid? otherHubId, CancellationToken cancel)
+    public Task<TableEntity> Repoint(TableEntity read, Guid hubId, Guid? otherHubId, CancellationToken cancel) =>
+        Rewrite(read, Pointer(read.PartitionKey, hubId, otherHubId), cancel);
+
+    /// <summary>Notes on a device's pointer which certificate it leaves behind; the same rules as for <see cref="Repoint"/>.</summary>
+    public Task<TableEntity> NoteLeaving(TableEntity read, string fingerprint, CancellationToken cancel)
     {
-        var next = new TableEntity(read.PartitionKey, Row) { [Rows.HubId] = hubId };
+        if (fingerprint == LeavingCertificateOf(read))
+        {
+            return Task.FromResult(read);
+        }
+        var next = Pointer(read.PartitionKey, HubOf(read), OtherHubOf(read));
+        next[LeavingCertificate] = fingerprint;
+        return Rewrite(read, next, cancel);
+    }
+
+    private static TableEntity Pointer(string key, Guid hubId, Guid? otherHubId)
+    {
+        var pointer = new TableEntity(key, Row) { [Rows.HubId] = hubId };
         if (otherHubId is { } other)
         {
-            next[OtherHubId] = other;
+            pointer[OtherHubId] = other;
         }
+        return pointer;
+    }
+
+    private async Task<TableEntity> Rewrite(TableEntity read, TableEntity next, CancellationToken cancel)
+    {
         var (result, version) = await owners.Replace(next, read.ETag, cancel);
         if (result != Written.Done)
         {

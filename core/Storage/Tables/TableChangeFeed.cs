@@ -13,11 +13,15 @@ public sealed class TableChangeFeed(TableServiceClient tables, TimeProvider time
     private const string Id = "Id";
     private readonly TableClient _changes = tables.GetTableClient(TableNames.Changes);
 
-    public Task Append(Guid hubId, ChangedKind kind, Guid id, CancellationToken cancel = default)
+    public Task Append(Guid hubId, ChangedKind kind, Guid id, CancellationToken cancel = default) =>
+        _changes.Put(Row(time.GetUtcNow(), hubId, kind, id), cancel);
+
+    /// <summary>One call for all: rows of one moment are of one partition.</summary>
+    public Task AppendAll(Guid hubId, ChangedKind kind, IReadOnlyList<Guid> ids, CancellationToken cancel = default)
     {
         var now = time.GetUtcNow();
-        var row = string.Create(CultureInfo.InvariantCulture, $"{now.Ticks:D19}-{Guid.NewGuid():D}");
-        return _changes.Put(new TableEntity(Rows.Hour(now), row) { [Rows.HubId] = hubId, [Kind] = kind.ToString(), [Id] = id }, cancel);
+        return ids.Count == 0 ? Task.CompletedTask : _changes.Transact(
+            [.. ids.Select(id => new TableTransactionAction(TableTransactionActionType.UpsertReplace, Row(now, hubId, kind, id)))], cancel);
     }
 
     public Task<IReadOnlyList<RegistryChange>> ReadSince(DateTimeOffset since, CancellationToken cancel = default)
@@ -31,6 +35,14 @@ public sealed class TableChangeFeed(TableServiceClient tables, TimeProvider time
 
     public Task Trim(DateTimeOffset before, CancellationToken cancel = default) =>
         _changes.DeleteAll(TableClient.CreateQueryFilter($"PartitionKey lt {Rows.Hour(before)}"), cancel);
+
+    private static TableEntity Row(DateTimeOffset at, Guid hubId, ChangedKind kind, Guid id) =>
+        new(Rows.Hour(at), string.Create(CultureInfo.InvariantCulture, $"{at.UtcTicks:D19}-{Guid.NewGuid():D}"))
+        {
+            [Rows.HubId] = hubId,
+            [Kind] = kind.ToString(),
+            [Id] = id,
+        };
 
     private async Task<IReadOnlyList<RegistryChange>> Read(string filter, CancellationToken cancel)
     {

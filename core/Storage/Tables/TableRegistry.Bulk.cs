@@ -6,12 +6,10 @@ namespace IotHub.Core.Storage.Tables;
 /// <content>Many devices at once.</content>
 public sealed partial class TableRegistry
 {
-    /// <summary>
-    /// One change of the hub stands for all in the feed: nobody remembers devices that are not there. Pointers go first, as for one device.
-    /// </summary>
+    /// <summary>Pointers go first, as for one device; the changes tell whoever sweeps up which pointers a dead writer may have left.</summary>
     public async Task<bool> CreateDevices(Guid hubId, IReadOnlyList<Device> devices, CancellationToken cancel = default)
     {
-        await _changes.Append(hubId, ChangedKind.Hub, hubId, cancel);
+        await _changes.AppendAll(hubId, ChangedKind.NewDevice, [.. devices.Select(device => device.Id)], cancel);
         await TableCalls.Each(devices, (device, stop) => _owners.Put(Rows.Device(device.Id), hubId, stop), cancel);
         try
         {
@@ -26,7 +24,7 @@ public sealed partial class TableRegistry
         {
             // A certificate is taken: none of them was stored.
         }
-        catch (MissingException)
+        catch (Exception e) when (e is MissingException or HubFullException)
         {
             await LetGo(devices, cancel);
             throw;
@@ -46,12 +44,7 @@ public sealed partial class TableRegistry
                 new TableEntity(partition, Rows.DeviceName(device.Name)) { [Rows.DeviceId] = device.Id }),
         }).ToList();
         var (result, _) = await WithHub(
-            hubId,
-            hub => hub with { DeviceCount = hub.DeviceCount + devices.Count },
-            rows,
-            [.. devices.Select(device => device.Id)],
-            evenIfDeleting: false,
-            cancel);
+            hubId, hub => WithMore(hub, devices.Count), rows, [.. devices.Select(device => device.Id)], evenIfDeleting: false, cancel);
         // The storage client repeats a transaction whose answer was lost, and finds its own rows then.
         return result == Written.Exists && await FindIn(hubId, devices[0].Id, cancel) is not null ? Written.Done : result;
     }

@@ -20,7 +20,7 @@ public sealed partial class TableRegistry
             }
             await Join(device, cancel);
         }
-        catch (Exception e) when (e is AlreadyExistsException or MissingException)
+        catch (Exception e) when (e is AlreadyExistsException or MissingException or HubFullException)
         {
             await _owners.Drop(pointer, cancel);
             await _owners.DropCertificate(device.CertificateFingerprint, device.Id, cancel);
@@ -100,12 +100,23 @@ public sealed partial class TableRegistry
             {
                 await Leave(other, deviceId, cancel);
             }
-            if (await FindIn(hubId, deviceId, cancel) is { } device)
+            var device = await FindIn(hubId, deviceId, cancel);
+            if (device is not null)
             {
                 await _changes.Append(hubId, ChangedKind.Device, deviceId, cancel);
-                await _owners.DropCertificate(device.Value.CertificateFingerprint, deviceId, cancel);
-                wasThere |= await Leave(hubId, deviceId, cancel);
+                try
+                {
+                    pointer = await _owners.NoteLeaving(pointer, device.Value.CertificateFingerprint, cancel);
+                }
+                catch (StaleVersionException)
+                {
+                    continue;
+                }
             }
+            // One transaction: until it is done the device is there with all it has, and after it it is gone. What is cut off behind it
+            // nobody can see, and a repeat or the sweep goes on from the pointer.
+            wasThere |= await Leave(hubId, deviceId, cancel);
+            await _owners.DropCertificate(OwnerRows.LeavingCertificateOf(pointer), deviceId, cancel);
             if (await _owners.DropAsRead(pointer, cancel))
             {
                 break;
@@ -151,14 +162,26 @@ public sealed partial class TableRegistry
             [new(TableTransactionActionType.Add, row), new(TableTransactionActionType.Add, nameRow)];
         while (true)
         {
-            var (result, versions) = await WithHub(
-                device.HubId, hub => hub with { DeviceCount = hub.DeviceCount + 1 }, rows, [device.Id], evenIfDeleting: false, cancel);
-            if (result == Written.Done)
+            HubFullException? full = null;
+            try
             {
-                return versions[0];
+                var (result, versions) =
+                    await WithHub(device.HubId, hub => WithMore(hub, 1), rows, [device.Id], evenIfDeleting: false, cancel);
+                if (result == Written.Done)
+                {
+                    return versions[0];
+                }
+            }
+            catch (HubFullException e)
+            {
+                full = e;
             }
             if (await _registry.Find(partition, nameRow.RowKey, cancel) is not { } held)
             {
+                if (full is not null)
+                {
+                    throw full;
+                }
                 continue;
             }
             if (OwnerRows.DeviceOf(held) != device.Id)
@@ -175,13 +198,17 @@ public sealed partial class TableRegistry
         }
     }
 
+    private static Hub WithMore(Hub hub, int devices) => hub.DeviceCount + devices <= Quotas.DevicesOfHub
+        ? hub with { DeviceCount = hub.DeviceCount + devices }
+        : throw new HubFullException(hub.Id, hub.DeviceCount);
+
     /// <summary>Removes a device's rows from a hub and one from its count, if they are there.</summary>
     private async Task<bool> Leave(Guid hubId, Guid deviceId, CancellationToken cancel)
     {
-        while (await FindIn(hubId, deviceId, cancel) is { } device)
+        var wasThere = false;
+        while (!wasThere && await FindIn(hubId, deviceId, cancel) is { } device)
         {
             var partition = Rows.Key(hubId);
-            await _activity.Delete(partition, Rows.Key(deviceId), cancel);
             TableTransactionAction[] rows =
             [
                 new(TableTransactionActionType.Delete, new TableEntity(partition, Rows.Device(deviceId)), ETag.All),
@@ -189,12 +216,10 @@ public sealed partial class TableRegistry
             ];
             var (result, _) = await WithHub(
                 hubId, hub => hub with { DeviceCount = hub.DeviceCount - 1 }, rows, [deviceId], evenIfDeleting: true, cancel);
-            if (result == Written.Done)
-            {
-                return true;
-            }
+            wasThere = result == Written.Done;
         }
-        return false;
+        await _activity.Delete(Rows.Key(hubId), Rows.Key(deviceId), cancel);
+        return wasThere;
     }
 
     /// <summary>

@@ -58,6 +58,7 @@ internal static class LogCommand
     private static double Measure(ShardLog log, int outstanding, double seconds, List<double> times)
     {
         var start = Stopwatch.GetTimestamp();
+        var preparing = Task.CompletedTask;
         while (Stopwatch.GetElapsedTime(start).TotalSeconds < seconds)
         {
             var began = Stopwatch.GetTimestamp();
@@ -69,7 +70,12 @@ internal static class LogCommand
             {
                 log.Delete(segment);
             }
+            if (preparing.IsCompleted && log.TakePreparing())
+            {
+                preparing = Task.Run(log.Prepare);
+            }
         }
+        preparing.Wait();
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 

@@ -52,6 +52,13 @@ internal static partial class Linux
     public static double? CpuSeconds(int pid) =>
         clock_gettime((~pid << 3) | 2, out var time) == 0 ? time.Seconds + (time.Nanoseconds / 1e9) : null;
 
+    /// <summary>Timers of this thread ring when they are due. Otherwise the kernel takes up to 50 µs to gather them.</summary>
+    public static void WakeOnTime()
+    {
+        const int setTimerSlack = 29;
+        _ = prctl(setTimerSlack, 1, 0, 0, 0);
+    }
+
     private static byte[] Address(IPEndPoint endPoint)
     {
         var address = new byte[16];
@@ -75,6 +82,12 @@ internal static partial class Linux
         public void Watch(int socket, int tag, uint events) => Control(Add, socket, tag, events);
 
         public void Change(int socket, int tag, uint events) => Control(Modify, socket, tag, events);
+
+        public void Forget(int socket)
+        {
+            const int delete = 2;
+            Control(delete, socket, 0, 0);
+        }
 
         /// <returns>How many sockets have news.</returns>
         public int Wait(long nanoseconds)
@@ -136,6 +149,9 @@ internal static partial class Linux
 
     [LibraryImport("libc")]
     private static partial int close(int handle);
+
+    [LibraryImport("libc")]
+    private static partial int prctl(int option, nuint a, nuint b, nuint c, nuint d);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int epoll_create1(int flags);

@@ -71,6 +71,7 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
     {
         try
         {
+            Linux.WakeOnTime();
             while (!run.IsOver)
             {
                 while (_opened < _connections.Count && _opening < run.Options.Opening)

@@ -103,6 +103,29 @@ public sealed class HostileClientTests
         Assert.Equal(text is null ? [] : [text], broker.Bridge.Events.Select(happened => happened.Message));
     }
 
+    [Theory]
+    [InlineData(Via.Tcp)]
+    [InlineData(Via.Sockets)]
+    [InlineData(Via.Tls)]
+    public async Task A_client_that_is_gone_before_its_packets_have_left_leaves_an_event(Via via)
+    {
+        await using var broker = TestBroker.Start(settings: new("$SCW/events", false, []), via: via);
+        await using var slow = await broker.Connect("slow");
+        await slow.Subscribe("big", 0);
+        await using var publisher = await broker.Connect("publisher");
+        var big = Packet.Publish("big", new string('x', 256 * 1024));
+        while (broker.Broker.Lanes.Sum(lane => lane.Counters.DroppedSlowReceiver) == 0)
+        {
+            await publisher.Send(big);
+            await publisher.ExpectNothing();
+        }
+        slow.Cut();
+        await Eventually.True(() => broker.Bridge.Events.Count > 0);
+        var happened = Assert.Single(broker.Bridge.Events);
+        Assert.Equal(("cannot write MQTT packet", "error", "device"), (happened.Message, happened.Severity, happened.ObjectType));
+        Assert.Null(happened.Packet);
+    }
+
     [Fact]
     public async Task Announced_lengths_cost_nothing_until_the_bytes_are_there()
     {

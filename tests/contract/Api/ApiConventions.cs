@@ -61,6 +61,25 @@ public sealed class ApiConventions : IAsyncLifetime
         }
     }
 
+    [Theory]
+    [InlineData("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl", "not_found")]
+    [InlineData("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.", "invalid_argument")]
+    [InlineData("11111111-1111-4111-8111-111111111111", "invalid_argument")]
+    [InlineData("", "invalid_argument")]
+    public async Task A_session_token_opens_nothing_and_takes_nothing_away_from_a_key(string token, string reason)
+    {
+        _api.SessionToken = token;
+        var answer = await _api.Get("hubs", "");
+        Assert.Equal(401, answer.Status);
+        AssertJson(
+            $$"""{"message":"authentication is denied","method":"jwt","reason":"{{reason}}","type":"denied_authentication"}""",
+            answer.Json);
+        Assert.Equal(200, (await _api.Get("hubs")).Status);
+        AssertJson(
+            """{"message":"authentication is denied","method":"api_key","reason":"not_found","type":"denied_authentication"}""",
+            (await _api.Get("hubs", Guid.NewGuid().ToString())).Problem(401, "denied_authentication"));
+    }
+
     [Fact]
     public async Task A_revoked_key_opens_nothing()
     {

@@ -177,7 +177,11 @@ public sealed class StorageCallTests : IAsyncLifetime
         var hubId = Guid.Parse((string)hub["id"]!);
         var all = Enumerable.Range(0, devices).Select(i => new Device
         {
-            Id = Guid.NewGuid(), HubId = hubId, Name = $"d{i % 10} {i}", CreatedAt = _api.Time.GetUtcNow(), UpdatedAt = _api.Time.GetUtcNow(),
+            Id = Guid.NewGuid(),
+            HubId = hubId,
+            Name = $"d{i % 10} {i}",
+            CreatedAt = _api.Time.GetUtcNow(),
+            UpdatedAt = _api.Time.GetUtcNow(),
         });
         foreach (var some in all.Chunk(IRegistry.DevicesAtOnce))
         {

@@ -75,6 +75,9 @@ public sealed class TestApi : IAsyncDisposable
     /// <summary>Where the requests seem to come from, as the host in front of the app tells.</summary>
     public string? Address { get; set; }
 
+    /// <summary>What is sent as <c>X-Session-Token</c>; null to send none.</summary>
+    public string? SessionToken { get; set; }
+
     /// <summary>Sent with every request from here on, unless null.</summary>
     public string? IdempotencyKey { get; set; }
 
@@ -157,6 +160,10 @@ public sealed class TestApi : IAsyncDisposable
         if (IdempotencyKey is { } key)
         {
             request.Headers.Add("Idempotency-Key", key);
+        }
+        if (SessionToken is { } token)
+        {
+            request.Headers.TryAddWithoutValidation("X-Session-Token", token);
         }
         if (secret != "")
         {

@@ -63,6 +63,36 @@ public abstract class DeviceContract
     }
 
     [Fact]
+    public async Task A_hub_takes_as_many_devices_as_its_quota_and_no_more_however_they_come()
+    {
+        var (registry, other) = await WithHub();
+        var hub = Samples.Hub() with { DeviceCount = Quotas.DevicesOfHub - 2 };
+        await registry.CreateHub(hub);
+        var moving = Samples.Device(other.Id, fingerprint: "moving");
+        await registry.CreateDevice(moving);
+        var many = Enumerable.Range(0, 3).Select(i => Samples.Device(hub.Id, $"d{i}", $"f{i}")).ToList();
+        var refusal = await Assert.ThrowsAsync<HubFullException>(() => registry.CreateDevices(hub.Id, many));
+        Assert.Equal((hub.Id, Quotas.DevicesOfHub - 2), (refusal.HubId, refusal.Devices));
+        Assert.Null(await registry.GetDevice(many[0].Id));
+        // All at the same time: two come in.
+        var creations = many.Select(device => Record.ExceptionAsync(() => registry.CreateDevice(device))).ToList();
+        Assert.IsType<HubFullException>(Assert.Single(await Task.WhenAll(creations), failure => failure is not null));
+        Assert.Equal(Quotas.DevicesOfHub, await DeviceCount(registry, hub));
+
+        var read = (await registry.GetDevice(moving.Id))!;
+        await Assert.ThrowsAsync<HubFullException>(
+            () => registry.ReplaceDevice(read with { Value = moving with { HubId = hub.Id } }));
+        Assert.Equal(other.Id, (await registry.GetDevice(moving.Id))!.Value.HubId);
+        Assert.Equal(Quotas.DevicesOfHub, await DeviceCount(registry, hub));
+
+        // What was refused holds nothing, and a place that gets free is taken.
+        var refused = Assert.Single(await Task.WhenAll(many.Select(async device => (device, await registry.GetDevice(device.Id)))), both => both.Item2 is null);
+        await registry.DeleteDevice(many.First(device => device != refused.device).Id);
+        await registry.CreateDevice(Samples.Device(hub.Id, refused.device.Name, refused.device.CertificateFingerprint));
+        Assert.Equal(Quotas.DevicesOfHub, await DeviceCount(registry, hub));
+    }
+
+    [Fact]
     public async Task A_certificate_is_taken_once_in_all_hubs()
     {
         var (registry, hub) = await WithHub();

@@ -185,6 +185,34 @@ public sealed class FileStoreTests : IDisposable
         Assert.Equal(2, Names().Length);
     }
 
+    [Fact]
+    public void A_segment_that_was_prepared_is_taken_by_the_next_and_by_nobody_after_a_crash()
+    {
+        var options = new LogOptions { SegmentBytes = 256 * 1024 };
+        using (var store = BrokerStore.Open(_folder.Path, 1))
+        using (var log = ShardLog.Open(store.FilesOf(0), options, Nothing))
+        {
+            Append(log, 1, new string('a', 140 * 1024));
+            Commit(log, Clock);
+            Assert.True(log.TakePreparing());
+            Assert.False(log.TakePreparing());
+            log.Prepare();
+            Append(log, 1, new string('b', 140 * 1024));
+            Commit(log, Clock);
+            Assert.Equal(2, log.Segments.Count);
+            Assert.Equal(options.SegmentBytes, log.Segments[1].File.Length);
+            Assert.Equal(3, Names().Length);
+            Assert.True(log.TakePreparing());
+            log.Prepare();
+            Assert.Contains("prepared", Names());
+        }
+        var bodies = new List<char>();
+        using var again = BrokerStore.Open(_folder.Path, 1);
+        using var reopened = ShardLog.Open(again.FilesOf(0), options, (_, _, body) => bodies.Add((char)body[^1]));
+        Assert.Equal(['a', 'b'], bodies);
+        Assert.DoesNotContain("prepared", Names());
+    }
+
     private string[] Names() => [.. Directory.GetFiles(_folder.Combine("shard-00")).Select(path => Path.GetFileName(path))];
 
     private string Refusal() => Assert.Throws<StartException>(() => BrokerStore.Open(_folder.Path, 1)).Message;

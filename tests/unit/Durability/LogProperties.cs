@@ -69,7 +69,7 @@ public sealed class LogProperties
 
         private void Step()
         {
-            switch (_random.Next(12))
+            switch (_random.Next(13))
             {
                 case < 6:
                     Append();
@@ -88,6 +88,9 @@ public sealed class LogProperties
                     break;
                 case 10:
                     ReadSome();
+                    break;
+                case 11:
+                    Prepare();
                     break;
                 default:
                     DropOldest();
@@ -138,6 +141,22 @@ public sealed class LogProperties
             if (_log.BeginMark(new LogClock(++_clock, 2 * _clock)))
             {
                 Write();
+            }
+        }
+
+        private void Prepare()
+        {
+            if (!_log.TakePreparing())
+            {
+                return;
+            }
+            try
+            {
+                _log.Prepare();
+            }
+            catch (IOException e) when (e is not DiskCrashedException)
+            {
+                // The next segment grows as it is written.
             }
         }
 

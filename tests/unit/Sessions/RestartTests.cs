@@ -170,6 +170,21 @@ public class RestartTests
     }
 
     [Fact]
+    public void That_a_session_is_gone_is_told_when_its_end_is_on_disk()
+    {
+        // Seed 103845 of the simulator: the second had nothing to record and was told so at once; after a crash the session was back.
+        Persistent("same", "t", 1).Disconnect();
+        _broker.Run();
+        var one = _broker.Connect(new ConnectOptions { ClientId = "same" });
+        Assert.Empty(one.TakeStory());
+        var two = _broker.Connect(new ConnectOptions { ClientId = "same" });
+        Assert.Empty(two.TakeStory());
+        Assert.Equal(["CONNACK new"], Heard(two));
+        _broker.Crash();
+        Assert.Equal(["CONNACK new"], Heard(Return("same")));
+    }
+
+    [Fact]
     public void An_expired_retained_message_that_was_forgotten_is_forgotten_on_disk_as_well()
     {
         var publisher = Clean("pub");
@@ -294,7 +309,8 @@ public class RestartTests
         Assert.Empty(publisher.TakeStory());
         var other = Clean("other");
         other.Send(Packet.Publish("t", "refused", 1, 2));
-        Assert.Equal(["PUBACK #2 97"], other.TakeStory());
+        other.Send(Packet.Publish("kept", "refused", 1, 3, retain: true));
+        Assert.Equal(["PUBACK #2 97", "PUBACK #3 97"], other.TakeStory());
         Assert.Equal(["CONNACK new 89"], _broker.Connect(new ConnectOptions { ClientId = "late", Properties = Forever }).TakeStory());
         _broker.Disk.Failing = false;
         Assert.True(_broker.Run());

@@ -26,9 +26,13 @@ public class SimulationTests
         }
     }
 
-    /// <summary>72964: clearing a retained message that another had cleared, not on disk yet, was acknowledged at once.</summary>
+    /// <summary>
+    /// 72964: clearing a retained message that another had cleared, not on disk yet, was acknowledged at once. 103845: so was a CONNECT to
+    /// a session whose end was not on disk yet.
+    /// </summary>
     [Theory]
     [InlineData(72964)]
+    [InlineData(103845)]
     public void Seeds_that_found_a_bug(int seed) => Assert.Null(Failure(seed, StepsPerSeed));
 
     [Fact]
