@@ -65,8 +65,7 @@ internal sealed class ImportedText(Stream text, BulkFormat format)
         return record.Fault switch
         {
             RecordFault.TooLong => Wrong(record, "constraint", $"must have at most {MaximumLineBytes} bytes"),
-            RecordFault.QuoteOpen => Wrong(
-                record, "format", $"a quote is not closed within {MaximumLineBytes} bytes: what comes behind it cannot be read") with { IsLost = true },
+            RecordFault.QuoteOpen => Lost(record),
             _ => format == BulkFormat.Csv ? OfCsv(record) : OfJson(record),
         };
     }
@@ -159,6 +158,9 @@ internal sealed class ImportedText(Stream text, BulkFormat format)
 
     private static Problem.InvalidArguments NoHeading() =>
         new("body", "format", "must be CSV in UTF-8 that begins with the names of its columns, each once, one of them name");
+
+    private static DeviceLine Lost(TextRecord record) =>
+        Wrong(record, "format", $"a quote is not closed within {MaximumLineBytes} bytes: what comes behind it cannot be read") with { IsLost = true };
 
     private static DeviceLine Wrong(TextRecord record, string reason, string help) =>
         new(record.Line, null, new Problem.InvalidArguments("line", reason, help));
