@@ -59,6 +59,12 @@ public interface IRegistry
 
     /// <summary>True when it was there.</summary>
     Task<bool> DeleteDevice(Guid deviceId, CancellationToken cancel = default);
+
+    /// <summary>
+    /// A page of the devices of some hubs, with what changed before the call. What it costs does not grow with the devices that it does
+    /// not return, but where <see cref="DeviceQuery.IsConnected"/> is asked: then with those that are connected.
+    /// </summary>
+    Task<DevicePage> ListDevices(DeviceQuery query, CancellationToken cancel = default);
     IAsyncEnumerable<Device> DevicesOfHub(Guid hubId, CancellationToken cancel = default);
 
     Task<DeviceActivity> GetActivity(Guid hubId, Guid deviceId, CancellationToken cancel = default);

@@ -73,7 +73,7 @@ internal sealed class ApiQuery(IQueryCollection query, Checks checks)
         {
             checks.Wrong("order_by", "constraint", $"must be one of {string.Join(", ", orders.Names)}");
         }
-        return new Paging<T>(compare, Number("page", 1, int.MaxValue, 1), PageSize());
+        return new Paging<T>(order, compare, Number("page", 1, int.MaxValue, 1), PageSize());
     }
 
     public int PageSize() => Number("page_size", 1, MaximumPageSize, DefaultPageSize);
@@ -118,13 +118,20 @@ internal sealed class SortOrders<T>(Func<T, Guid> id, params (string Name, Compa
 }
 
 /// <summary>Which part of a list is wanted, in which order.</summary>
-internal sealed record Paging<T>(Comparison<T> Compare, int Page, int PageSize)
+internal sealed record Paging<T>(string Order, Comparison<T> Compare, int Page, int PageSize)
 {
+    public bool IsDescending => Order.EndsWith("_desc", StringComparison.Ordinal);
+
+    /// <summary>The order's name without its direction.</summary>
+    public string Key => Order[..Order.LastIndexOf('_')];
+
+    /// <summary>What comes before the page.</summary>
+    public long Skip => (Page - 1L) * PageSize;
+
     /// <summary>Sorts the list and cuts the page out; past the end it is empty.</summary>
     public List<T> Cut(List<T> all)
     {
         all.Sort(Compare);
-        var start = (Page - 1L) * PageSize;
-        return start >= all.Count ? [] : all.GetRange((int)start, Math.Min(PageSize, all.Count - (int)start));
+        return Skip >= all.Count ? [] : all.GetRange((int)Skip, Math.Min(PageSize, all.Count - (int)Skip));
     }
 }

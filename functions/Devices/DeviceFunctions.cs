@@ -13,12 +13,7 @@ internal sealed class DeviceFunctions(
 {
     public static readonly SortOrders<Device> Orders = new(
         device => device.Id,
-        ("name", (a, b) => string.CompareOrdinal(a.Name, b.Name)),
-        ("status", (a, b) => string.CompareOrdinal(ApiJson.Text(a.Status), ApiJson.Text(b.Status))),
-        ("hub_id", (a, b) => a.HubId.CompareTo(b.HubId)),
-        ("created_at", (a, b) => a.CreatedAt.CompareTo(b.CreatedAt)),
-        ("updated_at", (a, b) => a.UpdatedAt.CompareTo(b.UpdatedAt)),
-        ("allow_insecure", (a, b) => a.AllowInsecure.CompareTo(b.AllowInsecure)));
+        [.. Enum.GetValues<DeviceOrder>().Select(order => (ApiJson.Text(order), DeviceOrders.Ascending(order)))]);
 
     public async Task<Outcome<DeviceList>> List(ApiRequest request)
     {
@@ -30,24 +25,22 @@ internal sealed class DeviceFunctions(
         {
             return wrong;
         }
-        var devices = new List<Device>();
-        foreach (var hub in await registry.HubsOrOne(request, hubId))
-        {
-            var connected = isConnected is null ? [] : await Connected(hub.Id, request.Cancel);
-            await foreach (var device in registry.Store.DevicesOfHub(hub.Id, request.Cancel))
+        var hubs = await registry.HubsOrOne(request, hubId);
+        var page = await registry.Store.ListDevices(
+            new DeviceQuery(hubs)
             {
-                if ((name is null || device.Name.Contains(name, StringComparison.Ordinal))
-                    && (allowInsecure ?? device.AllowInsecure) == device.AllowInsecure
-                    && (status ?? device.Status) == device.Status
-                    && tags.All(tag => device.Tags?.Contains(tag, StringComparer.Ordinal) ?? false)
-                    && (isConnected is not { } wanted || wanted == connected.Contains(device.Id)))
-                {
-                    devices.Add(device);
-                }
-            }
-        }
-        var page = paging.Cut(devices);
-        return new DeviceList(await Task.WhenAll(page.Select(device => answers.Of(device, request.Cancel))), devices.Count);
+                NamePart = name,
+                AllowInsecure = allowInsecure,
+                Status = status,
+                Tags = tags,
+                IsConnected = isConnected,
+                Order = ApiJson.TryParse<DeviceOrder>(paging.Key, out var order) ? order : DeviceOrder.Name,
+                Descending = paging.IsDescending,
+                Skip = paging.Skip,
+                Take = paging.PageSize,
+            },
+            request.Cancel);
+        return new DeviceList(await answers.Of(page.Devices, hubs, request.Cancel), (int)page.Total);
     }
 
     public async Task<Outcome<DeviceAnswer>> Get(ApiRequest request) =>
@@ -135,19 +128,6 @@ internal sealed class DeviceFunctions(
         await broker.Nudge(device.HubId, ChangedKind.Device, device.Id);
         await belongings.OfDevice(device.HubId, device.Id, request.Cancel);
         return default(Nothing);
-    }
-
-    private async Task<HashSet<Guid>> Connected(Guid hubId, CancellationToken cancel)
-    {
-        var connected = new HashSet<Guid>();
-        await foreach (var activity in registry.Store.ActivityOfHub(hubId, cancel))
-        {
-            if (activity.IsConnected)
-            {
-                connected.Add(activity.DeviceId);
-            }
-        }
-        return connected;
     }
 
     private async Task<Outcome<Device>> Apply(ApiRequest request, HubDevice found, UpdateDeviceRequest body)

@@ -22,6 +22,7 @@ return args.FirstOrDefault() switch
     "soak" => await SoakCommand.Run(args[1..]),
     "simulate" => SimulateCommand.Run(args[1..]),
     "api" => await ApiCommand.Run(args[1..]),
+    "lists" => await ListCommand.Run(args[1..]),
     ApiServer.Verb => await ApiServer.Run(args[1..]),
     _ => Usage(),
 };
@@ -47,6 +48,8 @@ static int Usage()
         {SoakCommand.Usage}
 
         {ApiCommand.Usage}
+
+        {ListCommand.Usage}
 
         {KillCommand.Usage}
 

@@ -12,6 +12,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
     private readonly Dictionary<Guid, Versioned<Device>> _devices = [];
     private readonly Dictionary<(Guid HubId, string Name), Guid> _deviceNames = [];
     private readonly Dictionary<string, Guid> _certificates = new(StringComparer.Ordinal);
+    private readonly Dictionary<Guid, DeviceIndex> _indexes = [];
     private readonly Dictionary<Guid, DeviceActivity> _activity = [];
     private readonly Dictionary<Guid, Network> _networks = [];
     private readonly Dictionary<Guid, Versioned<Route>> _routes = [];
@@ -83,6 +84,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
                 _routes.Remove(route.Value.Id);
             }
             _hubs.Remove(hubId);
+            _indexes.Remove(hubId);
         }
     }
 
@@ -115,8 +117,10 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         lock (_lock)
         {
             EnsureRoom(HubThatTakes(hubId), devices.Count);
-            if (devices.Any(device =>
-                _deviceNames.ContainsKey((hubId, device.Name)) || _certificates.ContainsKey(device.CertificateFingerprint)))
+            var fingerprints = new HashSet<string>(StringComparer.Ordinal);
+            if (devices.Any(device => _deviceNames.ContainsKey((hubId, device.Name))
+                || (device.CertificateFingerprint.Length > 0
+                    && (_certificates.ContainsKey(device.CertificateFingerprint) || !fingerprints.Add(device.CertificateFingerprint)))))
             {
                 return false;
             }
@@ -170,6 +174,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
                 EnsureRoom(hub, 1);
             }
             var stored = Replace(_devices, device.Value.Id, device, "device");
+            NoteForLists(device.Value.HubId, device.Value.Id);
             if (hub is not null)
             {
                 Unindex(before);
@@ -203,6 +208,16 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         }
     }
 
+    public Task<DevicePage> ListDevices(DeviceQuery query, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        lock (_lock)
+        {
+            return Task.FromResult(DeviceIndex.Cut(
+                [.. query.Hubs.Select(hub => (IndexOf(hub.Id), query.IsConnected is null ? null : ConnectedOf(hub.Id)))], query));
+        }
+    }
+
     public IAsyncEnumerable<Device> DevicesOfHub(Guid hubId, CancellationToken cancel = default) =>
         All(() => _devices.Values.Select(device => device.Value).Where(device => device.HubId == hubId), cancel);
 
@@ -224,7 +239,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         cancel.ThrowIfCancellationRequested();
         lock (_lock)
         {
-            return Task.FromResult((long)_activity.Values.Count(activity => activity.HubId == hubId && AsOfNow(activity).IsConnected));
+            return Task.FromResult((long)ConnectedOf(hubId).Count);
         }
     }
 
@@ -334,6 +349,23 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
     public IAsyncEnumerable<Route> RoutesOfHub(Guid hubId, CancellationToken cancel = default) =>
         All(() => _routes.Values.Select(route => route.Value).Where(route => route.HubId == hubId), cancel);
 
+    private HashSet<Guid> ConnectedOf(Guid hubId) =>
+        [.. _activity.Values.Where(activity => activity.HubId == hubId && AsOfNow(activity).IsConnected).Select(activity => activity.DeviceId)];
+
+    private DeviceIndex IndexOf(Guid hubId) => _indexes.TryGetValue(hubId, out var index)
+        ? index
+        : _indexes[hubId] = DeviceIndex.Of(_devices.Values.Select(device => device.Value).Where(device => device.HubId == hubId));
+
+    /// <summary>Called after a device was written.</summary>
+    private void NoteForLists(Guid hubId, Guid deviceId)
+    {
+        if (_indexes.TryGetValue(hubId, out var index))
+        {
+            var now = _devices.GetValueOrDefault(deviceId)?.Value;
+            _indexes[hubId] = index.With(deviceId, now?.HubId == hubId ? now : null);
+        }
+    }
+
     private DeviceActivity AsOfNow(DeviceActivity activity) => activity is { IsConnected: true, BrokerRun: { } run }
         && !_brokers.Values.Any(broker => broker.Run == run && _time.GetUtcNow() - broker.SeenAt <= IRegistry.BrokerSilence)
             ? activity with { IsConnected = false }
@@ -365,6 +397,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
 
     private void Index(Device device, Versioned<Hub> hub)
     {
+        NoteForLists(device.HubId, device.Id);
         _deviceNames[(device.HubId, device.Name)] = device.Id;
         IndexCertificate(device);
         _hubs[device.HubId] = Stamp(hub.Value with { DeviceCount = hub.Value.DeviceCount + 1 });
@@ -380,6 +413,7 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
 
     private void Unindex(Device device)
     {
+        NoteForLists(device.HubId, device.Id);
         _deviceNames.Remove((device.HubId, device.Name));
         _certificates.Remove(device.CertificateFingerprint);
         if (_hubs.TryGetValue(device.HubId, out var hub))

@@ -44,7 +44,7 @@ public sealed partial class TableRegistry
                 new TableEntity(partition, Rows.DeviceName(device.Name)) { [Rows.DeviceId] = device.Id }),
         }).ToList();
         var (result, _) = await WithHub(
-            hubId, hub => WithMore(hub, devices.Count), rows, evenIfDeleting: false, cancel);
+            hubId, hub => WithMore(hub, devices.Count), rows, [.. devices.Select(device => device.Id)], evenIfDeleting: false, cancel);
         // The storage client repeats a transaction whose answer was lost, and finds its own rows then.
         return result == Written.Exists && await FindIn(hubId, devices[0].Id, cancel) is not null ? Written.Done : result;
     }

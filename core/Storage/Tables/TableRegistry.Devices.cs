@@ -147,7 +147,8 @@ public sealed partial class TableRegistry
     private async Task<Versioned<Device>> Overwrite(Versioned<Device> device, CancellationToken cancel)
     {
         var row = Rows.Of(Rows.Key(device.Value.HubId), Rows.Device(device.Value.Id), device.Value);
-        var (result, version) = await _registry.Replace(row, new ETag(device.Version), cancel);
+        var replace = new TableTransactionAction(TableTransactionActionType.UpdateReplace, row, new ETag(device.Version));
+        var (result, version) = await WriteDevice(device.Value.HubId, device.Value.Id, replace, cancel);
         return Replaced(result, device.Value, version, "device", device.Value.Id);
     }
 
@@ -164,7 +165,8 @@ public sealed partial class TableRegistry
             HubFullException? full = null;
             try
             {
-                var (result, versions) = await WithHub(device.HubId, hub => WithMore(hub, 1), rows, evenIfDeleting: false, cancel);
+                var (result, versions) =
+                    await WithHub(device.HubId, hub => WithMore(hub, 1), rows, [device.Id], evenIfDeleting: false, cancel);
                 if (result == Written.Done)
                 {
                     return versions[0];
@@ -187,7 +189,8 @@ public sealed partial class TableRegistry
                 throw new AlreadyExistsException("device", OwnerRows.DeviceOf(held), "name");
             }
             // Ours already: the storage client repeated a transaction whose answer was lost, or a move was interrupted and is repeated.
-            var (replaced, version) = await _registry.Replace(row, ETag.All, cancel);
+            var replace = new TableTransactionAction(TableTransactionActionType.UpdateReplace, row, ETag.All);
+            var (replaced, version) = await WriteDevice(device.HubId, device.Id, replace, cancel);
             if (replaced == Written.Done)
             {
                 return version;
@@ -211,8 +214,8 @@ public sealed partial class TableRegistry
                 new(TableTransactionActionType.Delete, new TableEntity(partition, Rows.Device(deviceId)), ETag.All),
                 new(TableTransactionActionType.Delete, new TableEntity(partition, Rows.DeviceName(device.Value.Name)), ETag.All),
             ];
-            var (result, _) =
-                await WithHub(hubId, hub => hub with { DeviceCount = hub.DeviceCount - 1 }, rows, evenIfDeleting: true, cancel);
+            var (result, _) = await WithHub(
+                hubId, hub => hub with { DeviceCount = hub.DeviceCount - 1 }, rows, [deviceId], evenIfDeleting: true, cancel);
             wasThere = result == Written.Done;
         }
         await _activity.Delete(Rows.Key(hubId), Rows.Key(deviceId), cancel);

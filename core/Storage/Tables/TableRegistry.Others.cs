@@ -24,16 +24,7 @@ public sealed partial class TableRegistry
         }
     }
 
-    public async Task<long> CountConnected(Guid hubId, CancellationToken cancel = default)
-    {
-        var count = 0L;
-        var filter = TableClient.CreateQueryFilter($"PartitionKey eq {Rows.Key(hubId)} and IsConnected eq {true}");
-        await foreach (var row in _activity.Query(filter, ["PartitionKey", "RowKey", IsConnected, BrokerRun], cancel))
-        {
-            count += (await _brokers.AsOfNow(ReadActivity(row), cancel)).IsConnected ? 1 : 0;
-        }
-        return count;
-    }
+    public async Task<long> CountConnected(Guid hubId, CancellationToken cancel = default) => (await ConnectedOf(hubId, cancel)).Count;
 
     public Task RecordBroker(string name, Guid run, CancellationToken cancel = default) => _brokers.Record(name, run, cancel);
 
@@ -110,7 +101,7 @@ public sealed partial class TableRegistry
         {
             // Written.Exists can only be our own row of a repeated transaction whose answer was lost: ids are random.
             var add = new TableTransactionAction(TableTransactionActionType.Add, row);
-            await WithHub(hubId, hub => hub, [add], evenIfDeleting: false, cancel);
+            await WithHub(hubId, hub => hub, [add], [], evenIfDeleting: false, cancel);
         }
         catch (MissingException)
         {

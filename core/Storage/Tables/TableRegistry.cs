@@ -7,7 +7,7 @@ namespace IotHub.Core.Storage.Tables;
 
 /// <summary>
 /// The registry in Azure Table Storage. Table <c>registry</c> holds one partition per hub (rows <c>hub</c>, <c>device:</c>,
-/// <c>device-name:</c>, <c>network:</c>, <c>route:</c>), so that what must change together does; <c>owners</c>, <c>projects</c> and
+/// <c>device-name:</c>, <c>hub-trail</c>, <c>network:</c>, <c>route:</c>), so that what must change together does; <c>owners</c>, <c>projects</c> and
 /// <c>organizations</c> are indexes that are written first and checked when read; <c>activity</c> is the broker's reports.
 /// </summary>
 /// <remarks>
@@ -28,10 +28,15 @@ public sealed partial class TableRegistry : IRegistry
     private readonly OwnerRows _owners;
     private readonly BrokerRows _brokers;
     private readonly IChangeFeed _changes;
+    private readonly DeviceTrails _trails;
+    private readonly DeviceIndexes _indexes;
 
-    public TableRegistry(TableServiceClient tables, IChangeFeed changes, TimeProvider time)
+    /// <param name="indexBytes">About how much memory the devices may take that are remembered for lists.</param>
+    public TableRegistry(TableServiceClient tables, IChangeFeed changes, TimeProvider time, long indexBytes = DefaultIndexBytes)
     {
         _registry = tables.GetTableClient(TableNames.Registry);
+        _trails = new DeviceTrails(_registry);
+        _indexes = new DeviceIndexes(indexBytes);
         _projects = tables.GetTableClient(TableNames.Projects);
         _organizations = tables.GetTableClient(TableNames.Organizations);
         _activity = tables.GetTableClient(TableNames.Activity);
@@ -51,6 +56,7 @@ public sealed partial class TableRegistry : IRegistry
         {
             throw new AlreadyExistsException("hub", hub.Id, "id");
         }
+        _trails.Remember(hub.Id, DeviceTrail.None);
     }
 
     public async Task<Versioned<Hub>?> GetHub(Guid hubId, CancellationToken cancel = default) =>
@@ -191,20 +197,28 @@ public sealed partial class TableRegistry : IRegistry
     /// <summary>
     /// Changes the hub's row and other rows of its partition in one transaction, again and again while others change the hub.
     /// </summary>
+    /// <param name="devices">Those among the rows, for the hub's trail.</param>
     /// <returns>The versions of the other rows, or what stopped it.</returns>
     /// <exception cref="MissingException">The hub is gone or going.</exception>
     private async Task<(Written Result, IReadOnlyList<ETag> Versions)> WithHub(
-        Guid hubId, Func<Hub, Hub> change, IReadOnlyList<TableTransactionAction> rows, bool evenIfDeleting, CancellationToken cancel)
+        Guid hubId, Func<Hub, Hub> change, IReadOnlyList<TableTransactionAction> rows, IReadOnlyCollection<Guid> devices,
+        bool evenIfDeleting, CancellationToken cancel)
     {
         for (var attempt = 0; ; attempt++)
         {
+            var trail = devices.Count == 0 ? null : await NextTrail(hubId, devices, attempt, AttemptsAtTrailOfHub, cancel);
             if (await GetHub(hubId, cancel) is not { } hub || (hub.Value.Deleting && !evenIfDeleting))
             {
                 throw new MissingException("hub", hubId);
             }
             var hubRow = new TableTransactionAction(
                 TableTransactionActionType.UpdateReplace, HubEntity(change(hub.Value)), new ETag(hub.Version));
-            var (result, versions) = await _registry.Transact([.. rows, hubRow], cancel);
+            TableTransactionAction[] note = trail is null ? [] : [DeviceTrails.Write(hubId, trail)];
+            var (result, versions) = await _registry.Transact([.. rows, hubRow, .. note], cancel);
+            if (result == Written.Done && trail is not null)
+            {
+                _trails.Remember(hubId, trail with { Version = versions[^1] });
+            }
             if (result is not Written.Stale)
             {
                 return (result, versions);

@@ -1,3 +1,5 @@
+using System.Diagnostics.Metrics;
+using System.Globalization;
 using System.Text.Json;
 using IotHub.Core.Domain;
 using IotHub.Core.Security;
@@ -13,11 +15,13 @@ internal sealed class ApiServer : IAsyncDisposable
 {
     public const string Verb = "api-serve";
     private const string Memory = "memory";
+    private const string CallsAsked = "calls";
     private readonly ChildProcess _process;
+    private readonly CallsTold _calls;
 
-    private ApiServer(ChildProcess process, Described described)
+    private ApiServer(ChildProcess process, CallsTold calls, Described described)
     {
-        _process = process;
+        (_process, _calls) = (process, calls);
         Url = new Uri(described.Url + "/iot/v1/regions/fr-par/");
         Secret = described.Secret;
         Organization = described.Organization;
@@ -33,6 +37,7 @@ internal sealed class ApiServer : IAsyncDisposable
     public static async Task<ApiServer> Start(string? storage, Uri broker)
     {
         var told = new TaskCompletionSource<Described>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var calls = new CallsTold();
         var program = Environment.ProcessPath!;
         string[] self = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(ApiServer).Assembly.Location] : [];
         var process = ChildProcess.Start(
@@ -44,11 +49,15 @@ internal sealed class ApiServer : IAsyncDisposable
                 {
                     told.TrySetResult(JsonSerializer.Deserialize<Described>(line)!);
                 }
+                else if (line.StartsWith(CallsAsked, StringComparison.Ordinal))
+                {
+                    calls.Next.TrySetResult(long.Parse(line[CallsAsked.Length..], CultureInfo.InvariantCulture));
+                }
             },
             keepInputOpen: true);
         try
         {
-            return new ApiServer(process, await told.Task.WaitAsync(TimeSpan.FromSeconds(60)));
+            return new ApiServer(process, calls, await told.Task.WaitAsync(TimeSpan.FromSeconds(60)));
         }
         catch (TimeoutException)
         {
@@ -57,11 +66,32 @@ internal sealed class ApiServer : IAsyncDisposable
         }
     }
 
+    /// <summary>How many requests it has sent so far, to storage and to the broker.</summary>
+    public async Task<long> Calls()
+    {
+        _calls.Next = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await _process.Send(CallsAsked);
+        return await _calls.Next.Task.WaitAsync(TimeSpan.FromSeconds(60));
+    }
+
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
     /// <summary>What the process does.</summary>
     public static async Task<int> Run(string[] args)
     {
+        var calls = 0L;
+        using var sent = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == "http.client.request.duration")
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        sent.SetMeasurementEventCallback<double>((_, _, _, _) => Interlocked.Increment(ref calls));
+        sent.Start();
         var (inMemory, storage) = (args[0] == Memory, StorageAccount.At(args[0] == Memory ? "UseDevelopmentStorage=true" : args[0]));
         var settings = new FunctionsSettings
         {
@@ -92,8 +122,16 @@ internal sealed class ApiServer : IAsyncDisposable
         await app.Services.GetRequiredService<IApiKeys>().Create(key);
         Console.WriteLine(JsonSerializer.Serialize(new Described(app.Urls.Single(), secret, organization)));
         // Until whoever started it ends, or ends it.
-        await Console.In.ReadToEndAsync();
+        while (await Console.In.ReadLineAsync() is not null)
+        {
+            Console.WriteLine($"{CallsAsked} {Interlocked.Read(ref calls)}");
+        }
         return 0;
+    }
+
+    private sealed class CallsTold
+    {
+        public TaskCompletionSource<long> Next { get; set; } = new();
     }
 
     private sealed record Described(string Url, string Secret, Guid Organization);

@@ -27,10 +27,10 @@ public sealed record Stores(IRegistry Registry, IApiKeys Keys, IChangeFeed Chang
         return account;
     }
 
-    public static Stores InTables(StorageAccount account, TimeProvider time)
+    public static Stores InTables(StorageAccount account, TimeProvider time, long indexBytes = TableRegistry.DefaultIndexBytes)
     {
         var changes = new TableChangeFeed(account.Tables(), time);
-        return new Stores(new TableRegistry(account.Tables(), changes, time), new TableApiKeys(account.Tables()), changes)
+        return new Stores(new TableRegistry(account.Tables(), changes, time, indexBytes), new TableApiKeys(account.Tables()), changes)
         {
             Twins = new TableTwins(account.Tables()),
             Metrics = new TableMetrics(account.Tables()),

@@ -175,6 +175,25 @@ public sealed class TableInterruptionTests : IAsyncLifetime
         });
     }
 
+    [Theory]
+    [InlineData(Loss.Request)]
+    [InlineData(Loss.Answer)]
+    public async Task A_change_of_a_device_that_was_interrupted_is_listed_as_it_is_stored(Loss loss)
+    {
+        var hub = Samples.Hub();
+        await _sound.CreateHub(hub);
+        var device = Samples.Device(hub.Id);
+        await _sound.CreateDevice(device);
+        await AtEveryRequest(loss, async () =>
+        {
+            await AssertCount(hub.Id);
+            var read = (await _sound.GetDevice(device.Id))!;
+            return new Attempt(
+                () => _faulty.ReplaceDevice(read with { Value = device with { Description = Guid.NewGuid().ToString() } }),
+                () => AssertCount(hub.Id));
+        });
+    }
+
     [Fact]
     public async Task A_transaction_whose_answer_was_lost_and_that_the_client_repeats_counts_once()
     {
@@ -253,7 +272,12 @@ public sealed class TableInterruptionTests : IAsyncLifetime
     private async Task AssertCount(Guid hubId)
     {
         var devices = await _sound.DevicesOfHub(hubId).ToList();
-        Assert.Equal(devices.Count, (await _sound.GetHub(hubId))!.Value.DeviceCount);
+        var hub = (await _sound.GetHub(hubId))!.Value;
+        Assert.Equal(devices.Count, hub.DeviceCount);
+        var listed = await _sound.ListDevices(new DeviceQuery([hub]) { Order = DeviceOrder.HubId });
+        Assert.Equal(
+            devices.OrderBy(device => device.Id).Select(device => (device.Id, device.Description)),
+            listed.Devices.Select(device => (device.Id, device.Description)));
     }
 
     /// <summary>All rows but those of the change feed.</summary>

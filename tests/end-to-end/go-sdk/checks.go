@@ -89,11 +89,11 @@ func withHub(api *tested, plan iot.HubProductPlan, work func(*iot.Hub)) {
 }
 
 // inEveryOrder expects the same things in every order, in pages of two, none of them twice.
-func inEveryOrder[O ~string](wanted []string, orders []O, list func(order O, pageSize *uint32) ([]string, uint32)) {
+func inEveryOrder[O ~string](wanted []string, orders []O, list func(order O, pageSize *uint32) ([]string, int)) {
 	sort.Strings(wanted)
 	for _, order := range orders {
 		found, total := list(order, scw.Uint32Ptr(2))
-		equal("the total in the order "+string(order), int(total), len(wanted))
+		equal("the total in the order "+string(order), total, len(wanted))
 		sort.Strings(found)
 		equal("what is listed in the order "+string(order), found, wanted)
 	}

@@ -77,12 +77,12 @@ func deviceLists(api *tested, hub *iot.Hub, made []string) {
 		iot.ListDevicesRequestOrderByAllowInsecureAsc, iot.ListDevicesRequestOrderByAllowInsecureDesc,
 	}
 	wanted := append([]string{}, made...)
-	inEveryOrder(wanted, orders, func(order iot.ListDevicesRequestOrderBy, pageSize *uint32) (ids []string, total uint32) {
+	inEveryOrder(wanted, orders, func(order iot.ListDevicesRequestOrderBy, pageSize *uint32) (ids []string, total int) {
 		list := must(api.ListDevices(&iot.ListDevicesRequest{HubID: &hub.ID, OrderBy: order, PageSize: pageSize}, scw.WithAllPages()))
 		for _, device := range list.Devices {
 			ids = append(ids, device.ID)
 		}
-		return ids, list.TotalCount
+		return ids, int(list.TotalCount)
 	})
 }
 

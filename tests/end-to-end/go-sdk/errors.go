@@ -118,7 +118,8 @@ func quotas(api *tested) {
 			continue
 		}
 		exceeded := refused[*scw.QuotasExceededError](err)
-		equal("the quota", exceeded.Details, []scw.QuotasExceededErrorDetail{{Resource: "hub_plan_shared", Quota: 5, Current: 5}})
+		detail := exceeded.Details[0]
+		equal("the quota", fmt.Sprint(detail.Resource, " ", detail.Current, " of ", detail.Quota), "hub_plan_shared 5 of 5")
 		return
 	}
 }

@@ -41,7 +41,7 @@ func hubs(api *tested) {
 		gone(failure(api.DisableHub(&iot.DisableHubRequest{HubID: id})), "hub", id)
 		gone(api.DeleteHub(&iot.DeleteHubRequest{HubID: id}), "hub", id)
 	}
-	equal("hubs that are left", must(api.ListHubs(&iot.ListHubsRequest{Name: &mark})).TotalCount, uint32(0))
+	equal("hubs that are left", int(must(api.ListHubs(&iot.ListHubsRequest{Name: &mark})).TotalCount), 0)
 }
 
 func hubLists(api *tested, mark string, made []string, project, organization string) {
@@ -52,19 +52,19 @@ func hubLists(api *tested, mark string, made []string, project, organization str
 		iot.ListHubsRequestOrderByCreatedAtAsc, iot.ListHubsRequestOrderByCreatedAtDesc,
 		iot.ListHubsRequestOrderByUpdatedAtAsc, iot.ListHubsRequestOrderByUpdatedAtDesc,
 	}
-	inEveryOrder(made, orders, func(order iot.ListHubsRequestOrderBy, pageSize *uint32) (ids []string, total uint32) {
+	inEveryOrder(made, orders, func(order iot.ListHubsRequestOrderBy, pageSize *uint32) (ids []string, total int) {
 		list := must(api.ListHubs(&iot.ListHubsRequest{Name: &mark, OrderBy: order, PageSize: pageSize}, scw.WithAllPages()))
 		for _, hub := range list.Hubs {
 			ids = append(ids, hub.ID)
 		}
-		return ids, list.TotalCount
+		return ids, int(list.TotalCount)
 	})
 	byName := must(api.ListHubs(&iot.ListHubsRequest{Name: &mark, OrderBy: iot.ListHubsRequestOrderByNameDesc}))
 	equal("the last by name", byName.Hubs[0].Name, mark+"-c")
 	mine := &iot.ListHubsRequest{Name: &mark, ProjectID: &project, OrganizationID: &organization}
-	equal("hubs of the project", must(api.ListHubs(mine)).TotalCount, uint32(3))
+	equal("hubs of the project", int(must(api.ListHubs(mine)).TotalCount), 3)
 	elsewhere := &iot.ListHubsRequest{Name: &mark, ProjectID: scw.StringPtr(unknownID)}
-	equal("hubs of another project", must(api.ListHubs(elsewhere)).TotalCount, uint32(0))
+	equal("hubs of another project", int(must(api.ListHubs(elsewhere)).TotalCount), 0)
 	page := int32(9)
 	equal("the page behind the last", len(must(api.ListHubs(&iot.ListHubsRequest{Name: &mark, Page: &page})).Hubs), 0)
 }

@@ -31,18 +31,18 @@ func networks(api *tested, hub *iot.Hub) {
 	}
 	prefix := "at/c"
 	found := must(api.ListNetworks(&iot.ListNetworksRequest{HubID: &hub.ID, TopicPrefix: &prefix, Name: scw.StringPtr("c")}))
-	equal("networks by prefix and name", found.TotalCount, uint32(1))
+	equal("networks by prefix and name", int(found.TotalCount), 1)
 	orders := []iot.ListNetworksRequestOrderBy{
 		iot.ListNetworksRequestOrderByNameAsc, iot.ListNetworksRequestOrderByNameDesc,
 		iot.ListNetworksRequestOrderByTypeAsc, iot.ListNetworksRequestOrderByTypeDesc,
 		iot.ListNetworksRequestOrderByCreatedAtAsc, iot.ListNetworksRequestOrderByCreatedAtDesc,
 	}
-	inEveryOrder(made, orders, func(order iot.ListNetworksRequestOrderBy, pageSize *uint32) (ids []string, total uint32) {
+	inEveryOrder(made, orders, func(order iot.ListNetworksRequestOrderBy, pageSize *uint32) (ids []string, total int) {
 		list := must(api.ListNetworks(&iot.ListNetworksRequest{HubID: &hub.ID, OrderBy: order, PageSize: pageSize}, scw.WithAllPages()))
 		for _, network := range list.Networks {
 			ids = append(ids, network.ID)
 		}
-		return ids, list.TotalCount
+		return ids, int(list.TotalCount)
 	})
 	untyped := refused[*scw.InvalidArgumentsError](failure(api.CreateNetwork(&iot.CreateNetworkRequest{HubID: hub.ID})))
 	equal("the argument that is wrong", untyped.Details[0].ArgumentName, "type")

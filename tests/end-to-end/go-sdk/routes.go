@@ -52,15 +52,15 @@ func routeLists(api *tested, hub *iot.Hub, made []string) {
 		iot.ListRoutesRequestOrderByTypeAsc, iot.ListRoutesRequestOrderByTypeDesc,
 		iot.ListRoutesRequestOrderByCreatedAtAsc, iot.ListRoutesRequestOrderByCreatedAtDesc,
 	}
-	inEveryOrder(made, orders, func(order iot.ListRoutesRequestOrderBy, pageSize *uint32) (ids []string, total uint32) {
+	inEveryOrder(made, orders, func(order iot.ListRoutesRequestOrderBy, pageSize *uint32) (ids []string, total int) {
 		list := must(api.ListRoutes(&iot.ListRoutesRequest{HubID: &hub.ID, OrderBy: order, PageSize: pageSize}, scw.WithAllPages()))
 		for _, route := range list.Routes {
 			ids = append(ids, route.ID)
 		}
-		return ids, list.TotalCount
+		return ids, int(list.TotalCount)
 	})
 	named := must(api.ListRoutes(&iot.ListRoutesRequest{HubID: &hub.ID, Name: scw.StringPtr("a")}))
-	equal("routes by name", named.TotalCount, uint32(1))
+	equal("routes by name", int(named.TotalCount), 1)
 	equal("the type of the one", named.Routes[0].Type, iot.RouteRouteTypeRest)
 }
 

@@ -71,6 +71,8 @@ internal sealed class FailingRegistry(IRegistry inner) : IRegistry
     public Task<bool> DeleteDevice(Guid deviceId, CancellationToken cancel = default) =>
         inner.DeleteDevice(deviceId, cancel);
 
+    public Task<DevicePage> ListDevices(DeviceQuery query, CancellationToken cancel = default) => inner.ListDevices(query, cancel);
+
     public IAsyncEnumerable<Device> DevicesOfHub(Guid hubId, CancellationToken cancel = default) =>
         inner.DevicesOfHub(hubId, cancel);
 
