@@ -12,7 +12,7 @@ namespace IotHub.Functions;
 public static class FunctionsHost
 {
     /// <summary>The host itself refuses bodies above 100 MiB; what a function takes is limited where it reads.</summary>
-    private const long MaximumRequestBytes = 104_857_600;
+    public const long MaximumRequestBytes = 104_857_600;
 
     /// <param name="storage">Which drivers to use: <see cref="Composition"/>.</param>
     public static WebApplication Build(FunctionsSettings settings, Action<IServiceCollection> storage)

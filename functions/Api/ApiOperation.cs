@@ -66,6 +66,15 @@ internal sealed class ApiOperation(string method, string path, ApiRole role, Typ
         return this;
     }
 
+    /// <summary>What is worth knowing beside its parameters; may be empty.</summary>
+    public string Description { get; private set; } = "";
+
+    public ApiOperation Says(string description)
+    {
+        Description = description;
+        return this;
+    }
+
     public ApiOperation Extends()
     {
         IsExtension = true;

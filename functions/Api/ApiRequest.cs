@@ -2,6 +2,8 @@ using System.Text.Json;
 using IotHub.Core;
 using IotHub.Core.Domain;
 using IotHub.Functions.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace IotHub.Functions.Api;
 
@@ -9,7 +11,7 @@ namespace IotHub.Functions.Api;
 internal sealed class ApiRequest
 {
     /// <summary>Far above any sensible request; keeps what is stored below the limit of one row.</summary>
-    private const int MaximumBodyBytes = 256 * 1024;
+    public const int MaximumBodyBytes = 256 * 1024;
 
     private readonly HttpContext _http;
 
@@ -31,6 +33,29 @@ internal sealed class ApiRequest
 
     /// <summary>Null when it was not sent.</summary>
     public string? Header(string name) => _http.Request.Headers.TryGetValue(name, out var values) ? values.ToString() : null;
+
+    /// <summary>Names this request in the answer and in the log.</summary>
+    public string RequestId => _http.Response.Headers["X-Request-Id"].ToString();
+
+    /// <summary>The body while it comes in.</summary>
+    public Stream BodyStream => _http.Request.Body;
+
+    /// <summary>
+    /// Says that the answer begins before the request ends. A client that sends all of it before it reads is no slow client until then.
+    /// </summary>
+    public void AnswerWhileReading() => AnswerAtLeast(null);
+
+    /// <summary>Says that the request is read: from here on a client that does not take its answer is cut off.</summary>
+    public void AnswerSwiftly() => AnswerAtLeast(new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5)));
+
+    private void AnswerAtLeast(MinDataRate? rate)
+    {
+        // Not there where the host has packed the request: then the answer is kept whole anyway.
+        if (_http.Features.Get<IHttpMinResponseDataRateFeature>() is { } feature)
+        {
+            feature.MinDataRate = rate;
+        }
+    }
 
     /// <summary>An id of the path; wrong ones never come so far.</summary>
     public Guid Id(string name) => Guid.ParseExact((string)_http.Request.RouteValues[name]!, "D");

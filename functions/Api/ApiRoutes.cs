@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using IotHub.Core;
 using IotHub.Core.Domain;
 using IotHub.Core.Security;
@@ -168,8 +167,7 @@ internal sealed partial class ApiRoutes(IEndpointRouteBuilder app)
         catch (Exception e)
         {
             Log.Failed(logger, context.Request.Method, context.Request.Path, requestId, e);
-            var body = new JsonObject { ["message"] = $"internal error, see the log for request {requestId}", ["type"] = "internal_error" };
-            await Write(context, StatusCodes.Status500InternalServerError, ApiJson.Write(body));
+            await Write(context, StatusCodes.Status500InternalServerError, ApiJson.Write(ProblemAnswers.InternalError($"{requestId}")));
             return;
         }
         if (!outcome.Get(out var answer, out var problem))

@@ -67,7 +67,7 @@ internal static partial class OpenApi
         {
             ["operationId"] = OperationId(operation),
             ["tags"] = new JsonArray(operation.Path.Split('/')[5]),
-            ["description"] = $"Needs the role {ApiJson.Text(operation.Role)}.",
+            ["description"] = $"Needs the role {ApiJson.Text(operation.Role)}. {operation.Description}".TrimEnd(),
             ["parameters"] = parameters,
             ["responses"] = new JsonObject
             {

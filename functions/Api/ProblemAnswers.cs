@@ -46,6 +46,10 @@ internal static class ProblemAnswers
         _ => throw new InvalidOperationException($"no answer is known for {problem.GetType().Name}"),
     };
 
+    /// <summary>A fault of ours, which is in the log.</summary>
+    public static JsonObject InternalError(string requestId) =>
+        new() { ["message"] = $"internal error, see the log for request {requestId}", ["type"] = "internal_error" };
+
     private static JsonObject Body(string message, string type, params (string Name, JsonNode? Value)[] members)
     {
         var body = new JsonObject { ["message"] = message, ["type"] = type };

@@ -2,34 +2,22 @@ using System.Text;
 
 namespace IotHub.Functions.Devices;
 
-/// <summary>One record of a CSV text, with the line that it begins in.</summary>
-internal sealed record DelimitedRecord(int Line, IReadOnlyList<string> Fields);
-
 /// <summary>CSV as RFC 4180 has it: commas, quotes around what holds commas, quotes or line ends, quotes doubled inside.</summary>
 internal static class DelimitedText
 {
+    /// <summary>The fields of one record, which comes without its line end.</summary>
     /// <exception cref="FormatException">A quote is not closed, or stands where none may.</exception>
-    public static IEnumerable<DelimitedRecord> Read(string text)
+    public static IReadOnlyList<string> Fields(string record)
     {
-        var (at, line) = (0, 1);
-        while (at < text.Length)
+        var (fields, at) = (new List<string>(), 0);
+        while (true)
         {
-            var (fields, begin) = (new List<string>(), line);
-            while (true)
+            fields.Add(Field(record, ref at));
+            if (at >= record.Length)
             {
-                fields.Add(Field(text, ref at, ref line));
-                if (at >= text.Length || text[at] != ',')
-                {
-                    break;
-                }
-                at++;
+                return fields;
             }
-            at += text.AsSpan(at).StartsWith("\r\n") ? 2 : at < text.Length ? 1 : 0;
-            line++;
-            if (fields is not [""])
-            {
-                yield return new DelimitedRecord(begin, fields);
-            }
+            at++;
         }
     }
 
@@ -52,38 +40,38 @@ internal static class DelimitedText
         line.Append("\r\n");
     }
 
-    private static string Field(string text, ref int at, ref int line)
+    /// <summary>Goes on to the comma behind the field, or to the end.</summary>
+    private static string Field(string record, ref int at)
     {
-        if (at >= text.Length || text[at] != '"')
+        if (at >= record.Length || record[at] != '"')
         {
-            var length = text.AsSpan(at).IndexOfAny(",\r\n");
-            var plain = length < 0 ? text[at..] : text.Substring(at, length);
+            var length = record.AsSpan(at).IndexOf(',');
+            var plain = length < 0 ? record[at..] : record.Substring(at, length);
             at += plain.Length;
             return plain.Contains('"', StringComparison.Ordinal)
-                ? throw new FormatException($"line {line}: a quote inside of a field that does not begin with one")
+                ? throw new FormatException("a quote stands inside of a field that does not begin with one")
                 : plain;
         }
-        var (field, begin) = (new StringBuilder(), line);
+        var field = new StringBuilder();
         at++;
         while (true)
         {
-            var quote = text.IndexOf('"', at);
+            var quote = record.IndexOf('"', at);
             if (quote < 0)
             {
-                throw new FormatException($"line {begin}: a quote is not closed");
+                throw new FormatException("a quote is not closed");
             }
-            line += text.AsSpan(at, quote - at).Count('\n');
-            field.Append(text, at, quote - at);
+            field.Append(record, at, quote - at);
             at = quote + 1;
-            if (at >= text.Length || text[at] != '"')
+            if (at >= record.Length || record[at] != '"')
             {
                 break;
             }
             field.Append('"');
             at++;
         }
-        return at >= text.Length || text[at] is ',' or '\r' or '\n'
+        return at >= record.Length || record[at] == ','
             ? field.ToString()
-            : throw new FormatException($"line {line}: text behind a closed quote");
+            : throw new FormatException("text stands behind a closed quote");
     }
 }

@@ -29,6 +29,20 @@ internal sealed class DeviceIssuer(CertificateAuthority authority, Sealer sealer
     }
 }
 
+/// <summary>A certificate that the owner of a device has issued, kept byte for byte.</summary>
+internal sealed record OwnCertificate(string Pem, string Fingerprint)
+{
+    /// <summary>The certificate, or null when something is wrong with it.</summary>
+    public static OwnCertificate? Of(string argument, string? pem, Checks checks)
+    {
+        using var certificate = checks.Certificate(argument, pem);
+        return certificate is null ? null : new OwnCertificate(pem!, Certificates.Fingerprint(certificate));
+    }
+
+    public Device On(Device device) =>
+        device with { CertificatePem = Pem, CertificateFingerprint = Fingerprint, HasCustomCertificate = true };
+}
+
 /// <summary>Read, renew and replace the certificate of a device. The broker drops its connections through the change feed.</summary>
 internal sealed class DeviceCertificates(ApiRegistry registry, DeviceAnswers answers, DeviceIssuer issuer)
 {
@@ -65,20 +79,12 @@ internal sealed class DeviceCertificates(ApiRegistry registry, DeviceAnswers ans
         {
             return problem;
         }
-        using var certificate = request.Checks.Certificate("certificate_pem", body.CertificatePem);
-        if (certificate is null)
+        if (OwnCertificate.Of("certificate_pem", body.CertificatePem, request.Checks) is not { } own)
         {
             return request.Checks.Problem!;
         }
-        var fingerprint = Certificates.Fingerprint(certificate);
         var changed = await registry.ChangeDevice(request, request.Id("device_id"), found => Task.FromResult<Outcome<Device>>(
-            found.Device.Value with
-            {
-                CertificatePem = body.CertificatePem!,
-                CertificateFingerprint = fingerprint,
-                HasCustomCertificate = true,
-                UpdatedAt = registry.After(found.Device.Value.UpdatedAt),
-            }));
+            own.On(found.Device.Value) with { UpdatedAt = registry.After(found.Device.Value.UpdatedAt) }));
         return changed.Get(out var device, out problem)
             ? new DeviceCertificateAnswer(device.CertificatePem, await answers.Of(device, request.Cancel))
             : problem;

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using IotHub.Core.Domain;
 using IotHub.Core.Messages;
 using IotHub.Functions.Api;
@@ -39,14 +38,7 @@ internal sealed record DeviceWithKeyAnswer(DeviceAnswer Device, IssuedAnswer Cer
 
 internal sealed record DeviceCertificateAnswer(string CertificatePem, DeviceAnswer Device);
 
-/// <summary>What became of one line of an import.</summary>
-/// <param name="Status"><c>created</c> or <c>refused</c>.</param>
-internal sealed record ImportReport(int Line, string? Name, string Status, Guid? DeviceId, IssuedAnswer? Certificate, JsonObject? Problem);
-
-/// <summary>The last line of an import's report.</summary>
-internal sealed record ImportSummary(int Lines, int Created, int Refused);
-
-internal sealed record CreateDeviceRequest
+internal record CreateDeviceRequest
 {
     public string? Name { get; init; }
     public string? HubId { get; init; }

@@ -14,6 +14,7 @@ internal static class DeviceRoutes
         services.AddSingleton<DeviceCertificates>();
         services.AddSingleton<DeviceRights>();
         services.AddSingleton<DeviceBulk>();
+        services.AddSingleton<DeviceImport>();
     }
 
     public static void MapDevices(this ApiRoutes api)
@@ -34,7 +35,8 @@ internal static class DeviceRoutes
             .Chooses<ExplainedAction>("action")
             .AsksMore("topic")
             .Extends();
-        api.Post("/hubs/{hub_id}/import-devices", Operator, (DeviceBulk bulk, ApiRequest request) => bulk.Import(request))
+        api.Post("/hubs/{hub_id}/import-devices", Operator, (DeviceImport import, ApiRequest request) => import.Run(request))
+            .Says(DeviceImport.Description)
             .Reads(DeviceBulk.JsonLines, DeviceBulk.Csv)
             .Chooses<BulkFormat>("format")
             .AsksMore("certificates")

@@ -117,8 +117,10 @@ public sealed class MemoryRegistry(IChangeFeed changes, TimeProvider? time = nul
         lock (_lock)
         {
             EnsureRoom(HubThatTakes(hubId), devices.Count);
-            if (devices.Any(device =>
-                _deviceNames.ContainsKey((hubId, device.Name)) || _certificates.ContainsKey(device.CertificateFingerprint)))
+            var fingerprints = new HashSet<string>(StringComparer.Ordinal);
+            if (devices.Any(device => _deviceNames.ContainsKey((hubId, device.Name))
+                || (device.CertificateFingerprint.Length > 0
+                    && (_certificates.ContainsKey(device.CertificateFingerprint) || !fingerprints.Add(device.CertificateFingerprint)))))
             {
                 return false;
             }

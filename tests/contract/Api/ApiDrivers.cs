@@ -99,3 +99,13 @@ public sealed class TableDeviceBulkTests : DeviceBulkContract
 {
     protected override Task<TestApi> NewApi() => TestApi.InTables();
 }
+
+public sealed class MemoryImportLineTests : ImportLineContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InMemory();
+}
+
+public sealed class TableImportLineTests : ImportLineContract
+{
+    protected override Task<TestApi> NewApi() => TestApi.InTables();
+}

@@ -17,7 +17,7 @@ namespace IotHub.Contract.Api;
 /// the same storage then shows a registry that is right, and a repeat of the call (or, for what is left of things that are gone, the timer)
 /// finishes the work.
 /// </summary>
-public sealed class CutOffTests : IAsyncLifetime
+public sealed partial class CutOffTests : IAsyncLifetime
 {
     private readonly FaultyPipeline _faults = new() { CountsOnlyWrites = true };
     private readonly IssuedCertificate _ca = new CertificateAuthority(TimeProvider.System).NewHubCa();
@@ -323,6 +323,7 @@ public sealed class CutOffTests : IAsyncLifetime
             Twins = new TableTwins(tables),
             Metrics = new TableMetrics(tables),
             Events = new TableEventLog(tables),
+            Creations = new TableCreations(tables),
         };
     }
 
@@ -376,7 +377,7 @@ public sealed class CutOffTests : IAsyncLifetime
     }
 
     private async Task<List<string>> Listed(string kind, string hub) =>
-        [.. (await _sound.Get($"{kind}?hub_id={hub}")).Ok[kind]!.AsArray().Select(item => (string)item!["id"]!)];
+        [.. (await _sound.Get($"{kind}?hub_id={hub}&page_size=100")).Ok[kind]!.AsArray().Select(item => (string)item!["id"]!)];
 
     /// <summary>What is listed is what is counted, can be read by its id, and has the certificate it is known by.</summary>
     private async Task AssertConsistent(string hub)

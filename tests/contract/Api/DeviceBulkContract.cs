@@ -92,10 +92,12 @@ public abstract class DeviceBulkContract : IAsyncLifetime
     public async Task What_is_no_import_is_refused_as_a_whole()
     {
         Assert.Equal([("body", "constraint")], (await _api.Post(Import, "")).WrongArguments());
-        Assert.Equal([("body", "constraint")], (await _api.Post(Import, string.Concat(Enumerable.Repeat("{}\n", 10_001)))).WrongArguments());
-        Assert.Equal([("body", "constraint")], (await _api.Post(Import, new string('x', (16 * 1024 * 1024) + 1))).WrongArguments());
-        Assert.Equal([("body", "format")], (await _api.Post(Import + "?format=csv", "colour\nred")).WrongArguments());
-        Assert.Equal([("body", "format")], (await _api.Post(Import + "?format=csv", "name\n\"open")).WrongArguments());
+        Assert.Equal([("body", "constraint")], (await _api.Post(Import, " \r\n\n")).WrongArguments());
+        Assert.Equal([("body", "constraint")], (await _api.Post(Import + "?format=csv", "name\n")).WrongArguments());
+        foreach (var heading in new[] { "colour\nred", "name,name\na,b", "name,\"open\na,b", "", new string('x', 262_145) })
+        {
+            Assert.Equal([("body", "format")], (await _api.Post(Import + "?format=csv", heading)).WrongArguments());
+        }
         (await _api.Post($"hubs/{Guid.NewGuid()}/import-devices", "{}")).Problem(404, "not_found");
         (await _api.Post(Import, "{}", await _api.NewKey(ApiRole.Reader))).Problem(403, "permissions_denied");
     }
@@ -103,7 +105,8 @@ public abstract class DeviceBulkContract : IAsyncLifetime
     [Fact]
     public async Task Ten_thousand_devices_come_in_and_go_out_in_one_call_each_and_no_more_fit()
     {
-        var lines = Lines(await _api.Post(Import, string.Concat(Enumerable.Range(0, 10_000).Select(i => $$"""{"name":"device-{{i:D5}}"}""" + "\n"))));
+        var text = string.Concat(Enumerable.Range(0, 10_000).Select(i => $$"""{"name":"device-{{i:D5}}"}""" + "\n"));
+        var lines = Lines(await _api.Post(Import, text));
         ApiConventions.AssertJson("""{"lines":10000,"created":10000,"refused":0}""", lines[^1]);
         Assert.Equal(10_000, lines.SkipLast(1).Select(line => (string)line["device_id"]!).Distinct().Count());
         Assert.Equal(10_000, (int)(await _api.Get($"hubs/{_hub["id"]}")).Ok["device_count"]!);
@@ -114,6 +117,23 @@ public abstract class DeviceBulkContract : IAsyncLifetime
             exported.Select(device => (string)device["name"]!).Order(StringComparer.Ordinal));
         var more = Lines(await _api.Post(Import, """{"name":"one more"}"""));
         Assert.Equal("quotas_exceeded", (string)more[0]["problem"]!["type"]!);
+        ApiConventions.AssertJson("""{"lines":1,"created":0,"refused":1}""", more[^1]);
+        var body = $$"""{"name":"one more","hub_id":"{{_hub["id"]}}"}""";
+        var detail = (await _api.Post("devices", body)).Problem(403, "quotas_exceeded")["details"]![0]!;
+        ApiConventions.AssertJson("""{"resource":"device","quota":10000,"current":10000,"scope":"hub"}""", detail);
+
+        // With one place free, the second of two that come is one too many, each way.
+        Assert.Equal(204, (await _api.Delete($"devices/{lines[17]["device_id"]}")).Status);
+        var last = Lines(await _api.Post(Import, """{"name":"fits"}""" + "\n" + """{"name":"does not"}"""));
+        Assert.Equal(("created", "quotas_exceeded"), ((string)last[0]["status"]!, (string)last[1]["problem"]!["type"]!));
+        Assert.Equal(10_000, (int)(await _api.Get($"hubs/{_hub["id"]}")).Ok["device_count"]!);
+        (await _api.Post("devices", body)).Problem(403, "quotas_exceeded");
+
+        // What is there is known by its name; what comes behind the ten thousandth line is not looked at.
+        var again = Lines(await _api.Post(Import, text + """{"name":"line 10001"}"""));
+        Assert.Equal(10_001, again.Count);
+        Assert.Equal((10_000, 0), ((int)again[^1]["lines"]!, (int)again[^1]["created"]!));
+        Assert.Contains("line 10001", (string)again[^1]["problem"]!["details"]![0]!["help_message"]!, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -58,6 +58,8 @@ public abstract class DeviceContract
             Assert.Null(await registry.FindDeviceByCertificate("other"));
             Assert.Equal(first.Count, await DeviceCount(registry, hub));
         }
+        Assert.False(await registry.CreateDevices(hub.Id, [Samples.Device(hub.Id, "one", "same"), Samples.Device(hub.Id, "two", "same")]));
+        Assert.Null(await registry.FindDeviceByCertificate("same"));
         Assert.True(await registry.CreateDevices(hub.Id, [Samples.Device(hub.Id, "other", "other"), Samples.Device(hub.Id, "free")]));
         await Assert.ThrowsAsync<MissingException>(() => registry.CreateDevices(Guid.NewGuid(), [Samples.Device(hub.Id, "x")]));
     }
