@@ -14,7 +14,7 @@ namespace IotHub.Benchmarks.Api;
 internal static class ApiCommand
 {
     public const string Usage = """
-          api [--seconds 3] [--connections 4]
+          api [--seconds 3] [--connections 4] [--only TEXT]
                                      the management API in memory and over Azurite: requests per second, CPU per request
         """;
 
@@ -24,6 +24,7 @@ internal static class ApiCommand
     {
         var seconds = double.Parse(Value(args, "--seconds") ?? "3", CultureInfo.InvariantCulture);
         var connections = int.Parse(Value(args, "--connections") ?? "4", CultureInfo.InvariantCulture);
+        var only = Value(args, "--only") ?? "";
         await using var broker = await TestHttpServer.Start();
         broker.Answers(202);
         await using var azurite = await AzuriteServer.Start();
@@ -36,7 +37,8 @@ internal static class ApiCommand
             await using var server = await ApiServer.Start(storage, broker.Url);
             using var http = new HttpClient { BaseAddress = server.Url };
             http.DefaultRequestHeaders.Add("X-Auth-Token", server.Secret);
-            foreach (var scenario in await Scenarios(http, server.Organization))
+            var scenarios = await Scenarios(http, server.Organization);
+            foreach (var scenario in scenarios.Where(scenario => scenario.Name.Contains(only, StringComparison.Ordinal)))
             {
                 await Drive(http, scenario, connections, seconds / 3);
                 var (ours, azurites) = (ProcessFigures.Of(server.Pid), ProcessFigures.Of(pid));

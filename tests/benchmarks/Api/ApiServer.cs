@@ -43,6 +43,8 @@ internal sealed class ApiServer : IAsyncDisposable
         var process = ChildProcess.Start(
             program,
             [.. self, Verb, storage ?? Memory, broker.ToString()],
+            // As the function app's own project sets it.
+            environment: new Dictionary<string, string?> { ["DOTNET_ThreadPool_UnfairSemaphoreSpinLimit"] = "0" },
             onLine: line =>
             {
                 if (line.StartsWith('{'))
