@@ -9,7 +9,8 @@ namespace IotHub.Harness;
 /// </summary>
 public sealed class AzuriteServer : IAsyncDisposable
 {
-    private const int AccountCount = 400;
+    /// <summary>They stand in one environment variable, which has 128 KB at most.</summary>
+    private const int AccountCount = 2000;
     private const int Attempts = 5;
     private static readonly TimeSpan ReadyDeadline = TimeSpan.FromSeconds(60);
     private static readonly Lazy<Task<AzuriteServer>> ForThisProcess = new(Start);
