@@ -22,7 +22,7 @@ public sealed class BrokerKilled
     [Fact]
     public async Task The_kill_test_finds_out_a_broker_without_a_log()
     {
-        var report = await KillTest.Run(new KillOptions { DataFolder = null, Kills = 1, Seed = 1, StopAtFault = true, Patience = TimeSpan.FromSeconds(1) });
+        var report = await KillTest.Run(new KillOptions { DataFolder = null, Kills = 3, Seed = 1, Patience = TimeSpan.FromSeconds(1) });
         Assert.Contains(KillFault.SessionForgotten, report.Faults.Keys);
         Assert.Contains(KillFault.Lost, report.Faults.Keys);
     }

@@ -3,10 +3,13 @@ using System.Net.Sockets;
 
 namespace IotHub.Harness;
 
-/// <summary>Ports of the loopback below 32768, so that no outgoing connection of this machine takes one of them meanwhile.</summary>
+/// <summary>
+/// Ports of the loopback below 32768, so that no outgoing connection of this machine takes one of them meanwhile, and above those of the
+/// launcher, so that no test takes that of a broker which another has stopped and will start again.
+/// </summary>
 public static class FreePorts
 {
-    private const int First = 20_000;
+    private const int First = 22_000;
     private const int End = 32_000;
 
     /// <summary>Ports that were free a moment ago. A server that still finds one taken is started again with others.</summary>

@@ -8,7 +8,7 @@ public static class LoopbackPorts
 {
     // Below the range from which systems take the ports of outgoing connections, so that none of those is in the way.
     private const int First = 12_000;
-    private const int End = 32_000;
+    private const int End = 22_000;
 
     /// <summary>Ports that were free a moment ago.</summary>
     public static int[] TakeFree(int count)
