@@ -18,14 +18,12 @@ public sealed partial class Lane
     /// <summary>Where the log ended when cleaning began with its oldest segment: a pass is over when all before is gone.</summary>
     private long _passEnd;
 
-    /// <summary>Bytes written anew in this pass.</summary>
-    private long _rewritten;
-
     /// <summary>
-    /// By how much the last pass found more to rewrite than was reckoned. What is needed is only reckoned (an image of a session may be
-    /// large, and so may be what is owed to routes); a log that seems half empty and is not would otherwise be rewritten for ever.
+    /// The log's end, its size and what was needed of it when the last pass was over. What is needed is only reckoned (an image of a session
+    /// may be large, and so may be what is owed to routes): a log that seems half empty and is not would otherwise be rewritten for ever.
     /// </summary>
-    private double _underestimate = 1;
+    private (long End, long Bytes, long Needed) _lastPass;
+    private bool _isInPass;
 
     private void Clean()
     {
@@ -38,19 +36,19 @@ public sealed partial class Lane
         var oldest = log.Segments[0];
         if (_cleaningEnd <= oldest.First)
         {
-            var needed = NeededBytes(log);
-            if (_rewritten > 0 && oldest.First >= _passEnd)
+            var end = log.Segments[^1].End;
+            var bytes = end - oldest.First;
+            if (_isInPass && oldest.First >= _passEnd)
             {
-                _underestimate = Math.Max(1, _rewritten / (double)Math.Max(1, needed));
-                _rewritten = 0;
+                (_isInPass, _lastPass) = (false, (end, bytes, NeededBytes(log)));
             }
-            if (!IsWorthCleaning(log, needed))
+            if (log.Segments.Count < 2 || bytes < _cleanFromBytes || !IsWorthCleaning(bytes, end, NeededBytes(log)))
             {
                 return;
             }
-            if (oldest.First >= _passEnd)
+            if (!_isInPass)
             {
-                _passEnd = log.Segments[^1].End;
+                (_isInPass, _passEnd) = (true, end);
             }
             (_cleanedUpTo, _cleaningEnd) = (oldest.First, oldest.End);
         }
@@ -62,11 +60,9 @@ public sealed partial class Lane
 
     private void CleanBlock(ShardLog log)
     {
-        var before = log.NextPosition;
         try
         {
             _cleanedUpTo = log.ReadBlock(_cleanedUpTo, Relocate);
-            _rewritten += log.NextPosition - before;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DamagedLogException)
         {
@@ -76,12 +72,9 @@ public sealed partial class Lane
         }
     }
 
-    private bool IsWorthCleaning(ShardLog log, long needed)
-    {
-        var segments = log.Segments;
-        var bytes = segments[^1].End - segments[0].First;
-        return segments.Count > 1 && bytes >= _cleanFromBytes && bytes > 2 * needed * _underestimate;
-    }
+    /// <summary>Another pass also needs that something happened since the last: the log grew by half, or half of it is needed no more.</summary>
+    private bool IsWorthCleaning(long bytes, long end, long needed) => bytes > 2 * needed
+        && (_isInPass || end - _lastPass.End >= _lastPass.Bytes / 2 || needed < _lastPass.Needed / 2);
 
     /// <summary>Of the log's bytes, reckoned by what they stand for.</summary>
     private long NeededBytes(ShardLog log)
