@@ -185,6 +185,7 @@ public sealed partial class BrokerHost : IAsyncDisposable
         BrokerOptions options, BrokerSettings settings, ServerCertificate? certificate, BridgeLimits limits, ILoggerFactory logging)
     {
         _epoll = options.UseEpoll ? new EpollLoop(_broker, logging.CreateLogger<EpollLoop>()) : null;
+        _broker.SocketThread = _epoll is null ? null : _epoll.Call;
         var port = ListenTcp(options.Bind, options.Port, null);
         var tls = options.TlsPort is { } tlsPort ? ListenTcp(options.Bind, tlsPort, certificate) : (int?)null;
         List<HttpListening> webSockets = [];

@@ -63,6 +63,9 @@ public sealed partial class MqttBroker : IBrokerControl, IActivityCounts
     public Action<Action> Background { get; init; } =
         static action => ThreadPool.UnsafeQueueUserWorkItem(static a => a(), action, preferLocal: false);
 
+    /// <summary>Runs a step on the thread that reads most sockets; false when that has ended. Null where no thread reads more than others.</summary>
+    public Func<Action, bool>? SocketThread { get; set; }
+
     public ILogger Logger { get; init; } = Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
     public BufferPool Buffers { get; } = new();
     public ulong HashSeed { get; }

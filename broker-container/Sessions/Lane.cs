@@ -7,17 +7,25 @@ namespace IotHub.Broker.Sessions;
 /// of packets. What a step wants to say to clients lies in their outboxes when it ends; <see cref="Leave"/> sends it after the
 /// lock is released, one send per client.
 /// </summary>
-public sealed partial class Lane(MqttBroker broker, int index)
+public sealed partial class Lane
 {
     private readonly Lock _gate = new();
-    private readonly long _start = broker.Time.GetTimestamp();
+    private readonly long _start;
+    private readonly Action _sendReleased;
     private readonly Stack<List<Connection>> _spareLists = new();
     private List<Connection> _dirty = new();
     private long _nextTimer = long.MaxValue;
     private long _nextLook = long.MaxValue;
 
-    public MqttBroker Broker { get; } = broker;
-    public int Index { get; } = index;
+    public Lane(MqttBroker broker, int index)
+    {
+        (Broker, Index) = (broker, index);
+        _start = broker.Time.GetTimestamp();
+        _sendReleased = SendReleased;
+    }
+
+    public MqttBroker Broker { get; }
+    public int Index { get; }
     public Dictionary<Guid, Hub> Hubs { get; } = [];
     public HashSet<Connection> Connections { get; } = [];
     public MessagePool Messages { get; } = new();

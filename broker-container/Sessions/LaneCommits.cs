@@ -9,6 +9,9 @@ namespace IotHub.Broker.Sessions;
 /// </content>
 public sealed partial class Lane
 {
+    /// <summary>Clients that a commit lets go of and the thread that wrote it sends to itself: for few that is the shortest way.</summary>
+    private const int FewReleased = 16;
+
     private readonly List<Connection> _awaiting = [];
     private readonly Queue<(SegmentInfo Segment, long Barrier)> _unreferenced = new();
     private LaneCommitter? _committer;
@@ -83,7 +86,8 @@ public sealed partial class Lane
         }
         finally
         {
-            Leave();
+            // Not Leave: what the commit before let go of may be another thread's to send.
+            Exit();
         }
     }
 
@@ -123,12 +127,36 @@ public sealed partial class Lane
         }
         finally
         {
-            Leave();
+            LeaveReleased();
         }
         foreach (var action in due)
         {
             action();
         }
+    }
+
+    /// <summary>
+    /// Ends the step of a commit. What it lets go of for many clients is sent by the thread that will read their answers: they come
+    /// while it sends, and are read together, and the next commit need not wait for the sends.
+    /// </summary>
+    private void LeaveReleased()
+    {
+        if (_dirty.Count <= FewReleased || Broker.SocketThread is not { } socketThread)
+        {
+            Leave();
+            return;
+        }
+        Exit();
+        if (!socketThread(_sendReleased))
+        {
+            SendReleased();
+        }
+    }
+
+    private void SendReleased()
+    {
+        Enter();
+        Leave();
     }
 
     /// <summary>The commit could not be written: it stays the next one, and nothing that waits for it leaves.</summary>
@@ -157,7 +185,7 @@ public sealed partial class Lane
         }
         finally
         {
-            Leave();
+            Exit();
         }
     }
 

@@ -114,7 +114,8 @@ public sealed partial class EpollLoop : IAsyncDisposable
 
     internal void Report(Exception problem) => Log.ClientFailed(_logger, problem);
 
-    private bool Call(Action step) => Hand(new Step(What.Call, null, step));
+    /// <summary>Runs it on the loop's thread, after what is read now; false when the loop has ended.</summary>
+    internal bool Call(Action step) => Hand(new Step(What.Call, null, step));
 
     /// <summary>Gives the loop something to do; false when it has ended.</summary>
     private bool Hand(in Step step)

@@ -59,6 +59,14 @@ internal static partial class Linux
         _ = prctl(setTimerSlack, 1, 0, 0, 0);
     }
 
+    /// <summary>This thread rests, and nothing wakes it but the clock.</summary>
+    public static void Sleep(long nanoseconds)
+    {
+        const int monotonic = 1;
+        var time = new TimeSpec { Seconds = nanoseconds / 1_000_000_000, Nanoseconds = nanoseconds % 1_000_000_000 };
+        _ = clock_nanosleep(monotonic, 0, in time, 0);
+    }
+
     private static byte[] Address(IPEndPoint endPoint)
     {
         var address = new byte[16];
@@ -164,4 +172,7 @@ internal static partial class Linux
 
     [LibraryImport("libc")]
     private static partial int clock_gettime(int clock, out TimeSpec time);
+
+    [LibraryImport("libc")]
+    private static partial int clock_nanosleep(int clock, int flags, in TimeSpec time, nint left);
 }

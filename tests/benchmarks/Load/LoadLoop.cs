@@ -6,10 +6,15 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
     private const long LongestWait = 2_000_000;
     private readonly List<LoadConnection> _connections = [];
     private readonly List<LoadConnection> _publishers = [];
+
+    /// <summary>Paced: publishers by when their next message is due, and those whose message is due while their window is full.</summary>
+    private readonly PriorityQueue<LoadConnection, long> _due = new();
+    private readonly List<LoadConnection> _late = [];
     private Thread? _thread;
     private int _opened;
     private int _opening;
     private int _turn;
+    private long _restedAt;
     private long _received;
 
     public LoadRun Run => run;
@@ -79,8 +84,8 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
                     _opening++;
                     _connections[_opened].Open(_opened++);
                 }
-                var wait = run.MayPublish ? Pump() : LongestWait;
-                for (int i = 0, count = Poller.Wait(wait); i < count; i++)
+                var wait = !run.MayPublish ? LongestWait : run.IsPaced ? PumpPaced() : PumpClosed();
+                for (int i = 0, count = Poller.Wait(Rested(wait)); i < count; i++)
                 {
                     var (tag, events) = Poller[i];
                     if (!_connections[tag].IsDead)
@@ -99,58 +104,90 @@ internal sealed class LoadLoop(LoadRun run) : IDisposable
         }
     }
 
-    /// <summary>Lets each publisher write what it may now.</summary>
-    /// <returns>Nanoseconds until the next one may; 0 when it is worth asking again at once.</returns>
-    private long Pump()
+    /// <summary>What is left of a wait, after a rest that nothing that arrives cuts short.</summary>
+    private long Rested(long wait)
     {
-        var wait = LongestWait;
-        var sent = 0;
+        if (run.Options.Tick <= 0 || !run.IsPaced)
+        {
+            return wait;
+        }
+        var rest = Math.Max(0, _restedAt + run.Options.Tick - LoadRun.Now);
+        if (rest > 0)
+        {
+            Linux.Sleep(rest);
+        }
+        _restedAt = LoadRun.Now;
+        return 0;
+    }
+
+    /// <summary>Lets each publisher write what it may now, as much as the windows allow in one write.</summary>
+    /// <returns>Nanoseconds until it is worth asking again.</returns>
+    private long PumpClosed()
+    {
+        var all = 0;
         for (var i = 0; i < _publishers.Count; i++)
         {
             var publisher = _publishers[(i + _turn) % _publishers.Count];
-            sent += run.Options.Rate > 0 ? PumpPaced(publisher, ref wait) : PumpClosed(publisher);
+            var now = LoadRun.Now;
+            var room = Math.Min(run.Options.Batch, run.Room);
+            var sent = 0;
+            while (sent < room && publisher.MayPublish)
+            {
+                publisher.Publish(now);
+                sent++;
+            }
+            if (sent > 0)
+            {
+                publisher.Flush();
+                run.AddSent(sent);
+                all += sent;
+            }
         }
         _turn++;
-        return sent > 0 ? 0 : wait;
-    }
-
-    /// <summary>As many as the windows allow in one write.</summary>
-    private int PumpClosed(LoadConnection publisher)
-    {
-        var now = LoadRun.Now;
-        var room = Math.Min(run.Options.Batch, run.Room);
-        var sent = 0;
-        while (sent < room && publisher.MayPublish)
-        {
-            publisher.Publish(now);
-            sent++;
-        }
-        if (sent > 0)
-        {
-            publisher.Flush();
-            run.AddSent(sent);
-        }
-        return sent;
+        return all > 0 ? 0 : LongestWait;
     }
 
     /// <summary>Each message at its time, in a write of its own. It carries the time it was due: waiting for us counts too.</summary>
-    private int PumpPaced(LoadConnection publisher, ref long wait)
+    /// <returns>Nanoseconds until the next one is due; those whose window is full are asked again after every wait.</returns>
+    private long PumpPaced()
     {
-        var sent = 0;
-        while (publisher.MayPublish)
+        if (_due.Count + _late.Count < _publishers.Count)
         {
-            var due = run.DueAt(publisher);
-            var early = due - LoadRun.Now;
-            if (early > 0)
-            {
-                wait = Math.Min(wait, early);
-                break;
-            }
-            publisher.Publish(due);
-            publisher.Flush();
-            run.AddSent(1);
-            sent++;
+            _due.EnqueueRange(_publishers.Select(publisher => (publisher, run.DueAt(publisher))));
         }
-        return sent;
+        for (var i = _late.Count - 1; i >= 0; i--)
+        {
+            if (PublishDue(_late[i]))
+            {
+                _late.RemoveAt(i);
+            }
+        }
+        while (_due.TryPeek(out var publisher, out var due))
+        {
+            if (due - LoadRun.Now is > 0 and var early)
+            {
+                return Math.Min(early, LongestWait);
+            }
+            _due.Dequeue();
+            if (!PublishDue(publisher))
+            {
+                _late.Add(publisher);
+            }
+        }
+        return LongestWait;
+    }
+
+    /// <summary>One message, and the publisher stands in line again; false when it may not.</summary>
+    private bool PublishDue(LoadConnection publisher)
+    {
+        if (!publisher.MayPublish)
+        {
+            return false;
+        }
+        publisher.Publish(run.DueAt(publisher));
+        publisher.Flush();
+        run.AddSent(1);
+        _due.Enqueue(publisher, run.DueAt(publisher));
+        return true;
     }
 }

@@ -30,6 +30,7 @@ internal sealed record LoadOptions
           --qos 0|1|2 (0)  --size BYTES (64, from 24)  --version 3|5 (3 = 3.1.1)  --tls [--client-certificate]
           --outstanding N (4096)     closed loop: deliveries on their way at most, over all
           --rate N                   paced instead: messages per second over all publishers, one to a write
+          --tick MICROSECONDS (0)    paced: looks at clock and sockets so often, and in between at nothing; 0: at once
           --batch N (8)              closed loop: messages per write of a publisher at most
           --window N (16)            unacknowledged QoS 1 and 2 publishes of a publisher at most
           --persistent               the subscribers' sessions outlive their connections (QoS 1 and 2)
@@ -53,6 +54,9 @@ internal sealed record LoadOptions
     public bool ClientCertificate { get; init; }
     public int Outstanding { get; init; } = 4096;
     public double Rate { get; init; }
+
+    /// <summary>Paced: nanoseconds between two looks at the clock and the sockets; 0 for as soon as anything is due or arrives.</summary>
+    public long Tick { get; init; }
     public int Batch { get; init; } = 8;
     public int Window { get; init; } = 16;
     public double Warmup { get; init; } = 1;
@@ -102,6 +106,7 @@ internal sealed record LoadOptions
                 "--client-certificate" => options with { Tls = true, ClientCertificate = true },
                 "--outstanding" => options with { Outstanding = Number(1, 1_000_000) },
                 "--rate" => options with { Rate = Number(1, 10_000_000) },
+                "--tick" => options with { Tick = Number(0, 100_000) * 1_000L },
                 "--batch" => options with { Batch = Number(1, 1_000) },
                 "--window" => options with { Window = Number(1, 16_000) },
                 "--persistent" => options with { Persistent = true },

@@ -48,6 +48,9 @@ internal sealed partial class LoadRun : IDisposable
     public long MessagesEach { get; }
     public SslStreamCertificateContext? ClientCertificate { get; }
     public bool MayPublish => _mayPublish;
+
+    /// <summary>Messages leave at their time, and not as the windows allow.</summary>
+    public bool IsPaced => Options.Rate > 0;
     public bool IsMeasuring => _isMeasuring;
     public bool IsOver => _isOver;
 
