@@ -52,25 +52,18 @@ public sealed partial class Hub
     private void Load(Session session, LoadedMessages loaded)
     {
         var wanted = NextToSend(session);
-        var committed = wanted.FindIndex(w => w.Position >= Log.CommittedPosition);
-        if (committed == 0)
+        var atHand = wanted.TakeWhile(w => w.Position >= Log.CommittedPosition).Count();
+        foreach (var (sequence, position) in wanted[..atHand])
         {
-            foreach (var (sequence, position) in wanted)
-            {
-                if (LoadNow(position) is { } message)
-                {
-                    loaded.Ready.Enqueue((sequence, message));
-                }
-                else
-                {
-                    GiveUp(session, sequence);
-                }
-            }
+            loaded.Ready.Enqueue((sequence, Read(position)!));
+        }
+        if (atHand > 0 || wanted.Count == 0)
+        {
             return;
         }
-        if (committed > 0)
+        if (wanted.FindIndex(w => w.Position >= Log.CommittedPosition) is var first and > 0)
         {
-            wanted.RemoveRange(committed, wanted.Count - committed);
+            wanted.RemoveRange(first, wanted.Count - first);
         }
         loaded.IsLoading = true;
         Broker.Background(() => ReadBack(session, loaded, wanted));
@@ -174,21 +167,35 @@ public sealed partial class Hub
         }
     }
 
-    /// <summary>One message, under the lane: where few are needed, or what is needed is not on disk yet. Null when it cannot be read.</summary>
-    private Message? LoadNow(long position)
+    /// <summary>One message, under the lane, where few are needed. Null when it cannot be read.</summary>
+    /// <param name="mayComeBack">It is there, but the disk does not give it now: no reason to forget it.</param>
+    private Message? LoadNow(long position, out bool mayComeBack)
     {
+        mayComeBack = false;
         try
         {
-            byte[] body = [];
-            var length = Log.TryRead(position, ref body, out var kind);
-            return length >= 0 && kind == (byte)RecordKind.Message
-                ? Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position) : null;
+            return Read(position);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DamagedLogException)
+        catch (DamagedLogException e)
         {
             Broker.CannotReadBack(Lane.Index, e.Message);
-            return null;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Broker.CannotReadBack(Lane.Index, e.Message);
+            mayComeBack = true;
+        }
+        return null;
+    }
+
+    /// <exception cref="IOException">The disk cannot be read now.</exception>
+    /// <exception cref="DamagedLogException">No whole record stands there.</exception>
+    private Message? Read(long position)
+    {
+        byte[] body = [];
+        var length = Log.TryRead(position, ref body, out var kind);
+        return length >= 0 && kind == (byte)RecordKind.Message
+            ? Lane.Messages.Rent(MessageRecord.Read(body.AsSpan(0, length)), position) : null;
     }
 
     /// <summary>What cannot be read back would hold up all that is behind it.</summary>

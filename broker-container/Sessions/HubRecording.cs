@@ -170,8 +170,12 @@ public sealed partial class Hub
     /// <summary>Offers a message that was not taken before, or was owed to routes when the broker ended; false when it is not taken now.</summary>
     internal bool OfferAgain(long position, OwedRoutes owed)
     {
-        if (LoadNow(position) is not { } message)
+        if (LoadNow(position, out var mayComeBack) is not { } message)
         {
+            if (mayComeBack)
+            {
+                return false;
+            }
             Journal.RoutesDone(Id, owed.MessageId);
             return true;
         }

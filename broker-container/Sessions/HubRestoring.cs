@@ -63,9 +63,10 @@ public sealed partial class Hub
         Journal.Changed(session);
     }
 
+    /// <exception cref="IOException">The disk cannot be read now: a start that went on would forget the message.</exception>
     internal void RestoreRetained(long position)
     {
-        if (LoadNow(position) is { } message)
+        if (Read(position) is { } message)
         {
             Retained.Set(Encoding.UTF8.GetString(message.Topic), message);
             Log.AddReference(position);

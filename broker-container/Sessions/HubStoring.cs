@@ -256,7 +256,7 @@ public sealed partial class Hub
     /// <summary>Where nobody else can take it, it stays.</summary>
     private void PassOnStored(Session session, long sequence, SharedGroup group)
     {
-        if (LoadNow(session.Stored[sequence].Position) is not { } message)
+        if (LoadNow(session.Stored[sequence].Position, out _) is not { } message)
         {
             return;
         }
@@ -286,7 +286,7 @@ public sealed partial class Hub
             var stored = queue[sequence];
             var isOpenQos2 = sequence < queue.Unsent && stored.Qos == 2;
             if (stored.HasExtra && !isOpenQos2 && queue.ExtraOf(sequence)?.ShareFilter is { } filter
-                && _tree.GroupOf(SharedFilter.Parse(filter)!) is { } group && LoadNow(stored.Position) is { } message)
+                && _tree.GroupOf(SharedFilter.Parse(filter)!) is { } group && LoadNow(stored.Position, out _) is { } message)
             {
                 left.Add((group, new QueuedMessage(message, message.Qos, stored.Retain, null, group)));
             }

@@ -12,7 +12,11 @@ public sealed partial class Lane
     /// <summary>What a reference stands for beside the bytes of its message: the headers, the receiver, a session's image.</summary>
     private const int BytesPerReference = 128;
 
+    /// <summary>Milliseconds after a disk could not be read until cleaning asks it again.</summary>
+    private const int CleanAgainMs = 60_000;
+
     private long _cleanedUpTo;
+    private long _cleanAgainAt;
     private long _cleaningEnd;
 
     /// <summary>Where the log ended when cleaning began with its oldest segment: a pass is over when all before is gone.</summary>
@@ -52,7 +56,7 @@ public sealed partial class Lane
             }
             (_cleanedUpTo, _cleaningEnd) = (oldest.First, oldest.End);
         }
-        if (_cleanedUpTo < _cleaningEnd)
+        if (_cleanedUpTo < _cleaningEnd && Now >= _cleanAgainAt)
         {
             CleanBlock(log);
         }
@@ -64,11 +68,17 @@ public sealed partial class Lane
         {
             _cleanedUpTo = log.ReadBlock(_cleanedUpTo, Relocate);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DamagedLogException)
+        catch (DamagedLogException e)
         {
             // The log grows until the next start, which finds the damage and says what to do.
             Broker.CannotReadBack(Index, e.Message);
             _cleanedUpTo = _cleaningEnd;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The disk may give it later.
+            Broker.CannotReadBack(Index, e.Message);
+            _cleanAgainAt = Now + CleanAgainMs;
         }
     }
 

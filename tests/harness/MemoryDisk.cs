@@ -21,6 +21,7 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
     private long _prepared;
     private int _crashIn;
     private int _failIn;
+    private int _failReadIn;
     private int _life;
 
     public int Shard => shard;
@@ -37,6 +38,12 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
 
     /// <summary>Every change fails until this is false again.</summary>
     public bool Failing { get; set; }
+
+    /// <summary>Every read fails until this is false again.</summary>
+    public bool FailingReads { get; set; }
+
+    /// <summary>The n-th read from now fails, once; 1 is the next.</summary>
+    public void FailRead(int n) => _failReadIn = n;
 
     /// <summary>Of all files together; more is refused as by a full disk.</summary>
     public long Capacity { get; set; } = long.MaxValue;
@@ -204,6 +211,10 @@ public sealed class MemoryDisk(int seed, int shard = 0, Guid? storeId = null) : 
         public int Read(long offset, Span<byte> into)
         {
             disk.ThrowIfDown(_life);
+            if (disk.FailingReads || (disk._failReadIn > 0 && --disk._failReadIn == 0))
+            {
+                throw new IOException($"{Name} cannot be read");
+            }
             var count = (int)Math.Clamp(Length - offset, 0, into.Length);
             file.Content.AsSpan((int)Math.Min(offset, Length), count).CopyTo(into);
             return count;

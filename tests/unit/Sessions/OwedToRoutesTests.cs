@@ -70,6 +70,25 @@ public class OwedToRoutesTests
     }
 
     [Fact]
+    public void What_the_disk_does_not_give_back_now_is_offered_when_it_does()
+    {
+        // A read that failed once was taken for a message that is gone, and struck off what the routes are owed.
+        var publisher = _broker.Connect(new ConnectOptions { ClientId = "p" });
+        _broker.Run();
+        publisher.Send(Packet.Publish("t", "owed", 1, 1));
+        _bridge.IsFull = true;
+        _broker.Run();
+        Assert.Equal(["CONNACK new", "PUBACK #1"], publisher.TakeStory());
+        (_bridge.IsFull, _broker.Disk.FailingReads) = (false, true);
+        _broker.Broker.Tick();
+        _broker.Run();
+        Assert.Empty(_bridge.Offered);
+        _broker.Disk.FailingReads = false;
+        _broker.Broker.Tick();
+        Assert.Equal("owed", System.Text.Encoding.UTF8.GetString(Assert.Single(_bridge.Offered).Message.Payload.Span));
+    }
+
+    [Fact]
     public async Task A_repeat_from_outside_is_told_when_the_first_is_on_disk()
     {
         // The first may have been given up by its caller: were the repeat told earlier, a crash would lose the message.

@@ -112,6 +112,45 @@ public class RestartTests
     }
 
     [Fact]
+    public void A_client_that_comes_while_the_disk_cannot_be_read_is_sent_away_and_loses_nothing()
+    {
+        Persistent("sub", "t", 1).Disconnect();
+        Publish("t", "a", 1);
+        Publish("t", "b", 1);
+        _broker.Disk.FailingReads = true;
+        Assert.Equal(["CONNACK present", "DISCONNECT 88"], Heard(Return("sub")));
+        _broker.Disk.FailingReads = false;
+        Assert.Equal(["CONNACK present", "PUBLISH 1 #1 t=a", "PUBLISH 1 #2 t=b"], Heard(Return("sub")));
+    }
+
+    [Fact]
+    public void A_start_that_cannot_read_everything_fails_and_forgets_nothing()
+    {
+        // A retained message that could not be read in that moment was left out, and at the next cleaning gone.
+        Publish("kept", "r", 1, retain: true);
+        Persistent("sub", "t", 1).Disconnect();
+        Publish("t", "a", 1);
+        var failed = 0;
+        for (var n = 1; ; n++)
+        {
+            _broker.Disk.FailRead(n);
+            var isFailed = Record.Exception(_broker.Crash);
+            if (isFailed is null)
+            {
+                _broker.Disk.FailRead(0);
+                var reader = Clean("reader");
+                reader.Send(Packet.Subscribe(1, true, 0, ("kept", 0)));
+                Assert.Equal(["SUBACK #1 00", "PUBLISH 0 retain kept=r"], Heard(reader));
+                Assert.Equal(["CONNACK present", "PUBLISH 1 #1 t=a"], Heard(Return("sub")));
+                break;
+            }
+            Assert.IsAssignableFrom<IOException>(isFailed);
+            failed++;
+        }
+        Assert.True(failed >= 3, $"only {failed} reads at a start");
+    }
+
+    [Fact]
     public void Subscriptions_come_back_with_their_options()
     {
         var subscriber = Persistent("sub", "gone", 1);
