@@ -13,7 +13,8 @@ internal static class FaultsCommand
     public const string Usage =
         """
         faults
-          the broker on a full tmpfs, on an ext4 that the kernel has stopped writing to, and on a read-only one; needs root, for mount
+          the broker on a full tmpfs, on an ext4 that the kernel has stopped writing to, on a read-only one, and on a disk whose writes, flushes or
+          reads fail for a while under it; needs root, for mount, and strace
         """;
 
     public static async Task<int> Run()
@@ -35,6 +36,19 @@ internal static class FaultsCommand
             await new DiskFaultStory(disk).CrashWhileItLasts();
         });
         isGood &= await Tell("read-only at the start: one sentence, exit code 1", () => StartReadOnly(files));
+        foreach (var calls in new[] { "pwrite64", "fdatasync", "pwrite64,fdatasync" })
+        {
+            isGood &= await Tell($"{calls} fail under a live broker, and work again: refuse, resume, keep what was acknowledged", async () =>
+            {
+                await using var disk = new FailingCalls(files.Combine($"store-{calls}"), calls);
+                await new DiskFaultStory(disk).RefuseAndResume();
+            });
+        }
+        isGood &= await Tell("reads fail under a live broker, and work again: nothing that waits is lost", async () =>
+        {
+            await using var disk = new FailingCalls(files.Combine("store-reads"), "pread64");
+            await new DiskFaultStory(disk).NothingIsLostWhileReadsFail();
+        });
         return isGood ? 0 : 1;
     }
 

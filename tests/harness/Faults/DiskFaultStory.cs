@@ -62,6 +62,33 @@ public sealed class DiskFaultStory(DiskUnderBroker disk)
         Assert.True(kept is [_] or [_, "never acknowledged"], string.Join(", ", kept));
     }
 
+    /// <summary>Of a disk that writes and does not read: who comes for what waits there is sent away, and gets all of it later.</summary>
+    public async Task NothingIsLostWhileReadsFail()
+    {
+        await Prepare();
+        await using (var publisher = await Connected("publisher"))
+        {
+            await publisher.Send(Packet.Publish("t", "one", 1, 1), Packet.Publish("t", "two", 2, 2));
+            Assert.Equal("PUBACK #1", await Heard(publisher));
+            Assert.Equal("PUBREC #2", await Heard(publisher));
+        }
+        disk.Break();
+        await using (var absent = await RawClient.Open(disk.Port))
+        {
+            await absent.Send(Packet.Connect(new ConnectOptions { ClientId = "absent", CleanStart = false, Properties = Forever }));
+            Assert.Equal("CONNACK present", await Heard(absent));
+            Assert.Equal("DISCONNECT 88", await Heard(absent));
+        }
+        Assert.Contains("cannot be read back", disk.Output, StringComparison.Ordinal);
+        await using (var publisher = await Connected("another"))
+        {
+            await publisher.Send(Packet.Publish("t", "three", 1, 1));
+            Assert.Equal("PUBACK #1", await Heard(publisher));
+        }
+        disk.Mend();
+        Assert.Equal(["one", "two", "three"], await Kept());
+    }
+
     private async Task Prepare()
     {
         await disk.Start();
