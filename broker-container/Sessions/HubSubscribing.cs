@@ -196,7 +196,10 @@ public sealed partial class Hub
         return group.Choose(message.Qos, Encoding.UTF8.GetString(message.Topic), MessageLengths.Of(message), Limits);
     }
 
-    /// <summary>Each member gets it at the quality that it was granted, whoever had it before. [MQTT-4.8.2-3]</summary>
+    /// <summary>
+    /// Each member gets it at the quality that it was granted, and with RETAIN only if it asked for that, whoever had it before.
+    /// [MQTT-4.8.2-3] [MQTT-3.3.1-12]
+    /// </summary>
     /// <param name="isMoved">That another has it no longer is recorded, and not on disk yet: after a crash, both would have it.</param>
     private void GiveTo(Subscription member, in QueuedMessage queued, bool isMoved)
     {
@@ -205,7 +208,12 @@ public sealed partial class Hub
             member.Session.Connection?.Hold();
         }
         var qos = Math.Min(queued.Message.Qos, member.Options.Qos);
-        Enqueue(member.Session, queued with { Qos = qos, SubscriptionIds = member.Id == 0 ? null : [member.Id] });
+        Enqueue(member.Session, queued with
+        {
+            Qos = qos,
+            Retain = queued.Retain && member.Options.RetainAsPublished,
+            SubscriptionIds = member.Id == 0 ? null : [member.Id],
+        });
         Pump(member.Session);
     }
 }

@@ -97,7 +97,7 @@ public readonly ref struct PublishedMessage
     public required long ExpiresAt { get; init; }
     public uint? ExpirySeconds { get; init; }
 
-    /// <summary>The session that published it, for No Local; null for networks, events and wills.</summary>
+    /// <summary>The session that published it, for No Local; null for networks and events.</summary>
     public Session? Publisher { get; init; }
 
     /// <summary>Packet id of a client's QoS 2 publish, which must be known again after a crash; else 0.</summary>

@@ -149,4 +149,23 @@ public abstract class SharedSubscriptionRulesTests(Via via)
         Assert.Equal(new[] { 5 }, received.Read().SubscriptionIds);
         await staying.ExpectNothing();
     }
+
+    /// <summary>It kept the flag that it had for the member before.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(300)]
+    [Statement("MQTT-3.3.1-12")]
+    public async Task A_message_that_goes_to_another_member_has_RETAIN_only_if_that_one_asked_for_it(uint expirySeconds)
+    {
+        await using var broker = TestBroker.Start(via: via);
+        await using var publisher = await broker.Connect("pub");
+        await using var leaving = await broker.Connect(Steps.Lasting("leaving", expirySeconds));
+        await leaving.Subscribe("$share/g/t", 0x09);
+        await publisher.PublishAcked("t", "x", retain: true);
+        Assert.True((await leaving.NextPublish()).Retain);
+        await using var staying = await broker.Connect("staying");
+        await staying.Subscribe("$share/g/t", 1);
+        leaving.Cut();
+        Assert.False((await staying.Receives("x")).Retain);
+    }
 }
