@@ -31,6 +31,32 @@ public static class PacketStory
         }
     }
 
+    /// <summary>How many of the bytes are whole packets.</summary>
+    public static int WholePackets(byte[] bytes)
+    {
+        for (var whole = 0; ;)
+        {
+            int length = 0, shift = 0, at = whole + 1;
+            byte b;
+            do
+            {
+                if (at >= bytes.Length)
+                {
+                    return whole;
+                }
+                b = bytes[at++];
+                length |= (b & 0x7F) << shift;
+                shift += 7;
+            }
+            while ((b & 0x80) != 0);
+            if (at + length > bytes.Length)
+            {
+                return whole;
+            }
+            whole = at + length;
+        }
+    }
+
     /// <summary>One packet.</summary>
     public static string Tell(byte[] packet, bool isV5)
     {

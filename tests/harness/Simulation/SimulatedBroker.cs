@@ -33,11 +33,15 @@ public sealed class SimulatedBroker
     public SimulatedBroker(SimulationSetup setup)
     {
         (_limits, _options, _random) = (setup.Limits, setup.Log, new Random(setup.Seed ^ 0xD15C));
-        Disk = new MemoryDisk(setup.Seed);
+        (Setup, Disk) = (setup, new MemoryDisk(setup.Seed));
         Routes = setup.HasRoutes ? new SimulatedRoutes(new Random(setup.Seed ^ 0x4077), _background.Add) : null;
     }
 
+    public SimulationSetup Setup { get; }
     public MemoryDisk Disk { get; }
+
+    /// <summary>For what only some setups have. Anew for each step, so that it stays the same when other steps are left out.</summary>
+    public Random More { get; set; } = new(0);
 
     /// <summary>Null in a hub without routes.</summary>
     public SimulatedRoutes? Routes { get; }
@@ -61,6 +65,9 @@ public sealed class SimulatedBroker
         Start();
         _committed = [DurableState.Of(Lane)];
     }
+
+    /// <summary>Something that happens outside of the broker, soon.</summary>
+    public void Later(Action action) => _background.Add(action);
 
     public void RunOneInBackground()
     {

@@ -27,9 +27,6 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
     private int _sent;
     private ushort _nextId;
 
-    /// <summary>Since when nothing has been held back: what comes on the wire was written then at the earliest.</summary>
-    private long _nothingHeldSince;
-
     private sealed class Outgoing(ushort id, SimulatedMessage message, string payload)
     {
         public ushort Id { get; } = id;
@@ -60,8 +57,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
             (expirySeconds, receiveMaximum, willDelay) = (cleanStart ? 0 : uint.MaxValue, ushort.MaxValue, 0);
         }
         _receiveMaximum = receiveMaximum;
-        _connection = MemoryClient.Open(broker.Broker);
-        _connection.Keeps = true;
+        _connection = Open();
         _nothingHeldSince = broker.Lane.Now;
         tell($"{Id} -> CONNECT{(cleanStart ? " clean" : "")} expiry {expirySeconds} receive maximum {receiveMaximum} will {will} delay {willDelay}");
         _connection.Send(Packet.Connect(new ConnectOptions
@@ -70,7 +66,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
             Level = (byte)(IsV5 ? 5 : 4),
             CleanStart = cleanStart,
             KeepAlive = 0,
-            Properties = [.. Packet.Property(0x11, expirySeconds), .. Packet.Property(0x21, (ushort)receiveMaximum)],
+            Properties = [.. Packet.Property(0x11, expirySeconds), .. Packet.Property(0x21, (ushort)receiveMaximum), .. AllowAliases()],
             Will = will is null ? null : new WillOptions(will.Topic, $"m{will.Number} will", will.Qos, will.Retain)
             {
                 Properties = willDelay > 0 ? Packet.Property(0x18, willDelay) : [],
@@ -87,7 +83,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
             model.Disconnected(olderSession!, publishWill: true);
         }
         // Taken over, or left by its client as well.
-        older?.Disconnect();
+        LetGo(older);
         Collect();
     }
 
@@ -100,7 +96,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         }
         tell($"{Id} is cut off");
         var wasLetIn = IsLetIn;
-        _connection.Disconnect();
+        LetGo(_connection);
         if (wasLetIn)
         {
             model.Disconnected(_session!, publishWill: true);
@@ -121,7 +117,7 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         _connection!.Send(changes || withWill ? Packet.Whole(0xE0, [(byte)(withWill ? 4 : 0), .. Packet.WithLength(properties)]) : [0xE0, 0]);
         _session!.ExpirySeconds = changes ? expirySeconds!.Value : _session.ExpirySeconds;
         model.Disconnected(_session, withWill);
-        _connection.Disconnect();
+        LetGo(_connection);
         Forget();
     }
 
@@ -133,6 +129,9 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         _due.Clear();
         _open.Clear();
         _asked.Clear();
+        _partial = [];
+        _aliasesSet.Clear();
+        _aliasesTold.Clear();
     }
 
     public void Publish(SimulatedMessage message, string payload)
@@ -145,18 +144,20 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         Send(outgoing, isAgain: false);
     }
 
-    public void Subscribe(string filter, byte qos, byte handling, int subscriptionId)
+    /// <param name="options">As they stand in the packet; those that 3.1.1 does not know are left out there.</param>
+    public void Subscribe(string filter, byte options, int subscriptionId)
     {
         var packetId = NextId();
-        tell($"{Id} -> SUBSCRIBE #{packetId} {filter} {qos} handling {handling}");
+        options &= (byte)(IsV5 ? 0xFF : 3);
+        var wanted = new ModelSubscription((byte)(options & 3), NoLocal: (options & 4) != 0, AsPublished: (options & 8) != 0, packetId);
+        tell($"{Id} -> SUBSCRIBE #{packetId} {filter} {wanted} handling {options >> 4}");
         var isRefused = _session!.Number != 0 && broker.Lane.RefusesWork;
-        var options = (byte)(qos | (IsV5 ? handling << 4 : 0));
         if (!isRefused)
         {
-            model.Subscribed(_session, filter, qos, IsV5 ? handling : (byte)0, packetId);
+            model.Subscribed(_session, filter, wanted, options >> 4);
         }
         _connection!.Send(Packet.Subscribe(packetId, IsV5, IsV5 ? subscriptionId : 0, (filter, options)));
-        _asked[packetId] = (filter, isRefused ? null : qos);
+        _asked[packetId] = (filter, isRefused ? null : wanted.Qos);
         Collect();
     }
 
@@ -191,23 +192,6 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         Collect();
     }
 
-    /// <summary>Takes what the broker has sent from the wire, to be read when the client likes.</summary>
-    public void Collect()
-    {
-        if (_connection is null)
-        {
-            return;
-        }
-        foreach (var packet in PacketStory.Split(_connection.TakeReceived()))
-        {
-            _wire.Enqueue((packet, _nothingHeldSince));
-        }
-        if (!_connection.Connection.Outbox.IsHeld)
-        {
-            _nothingHeldSince = broker.Lane.Now;
-        }
-    }
-
     private ushort NextId()
     {
         do
@@ -225,9 +209,10 @@ public sealed partial class SimulatedClient(string id, bool isV5, SimulatedBroke
         var isKnown = message.Qos == 2
             && broker.Hub.Sessions[new SessionKey(AnonymousAuthenticator.DeviceId, Id)].IncomingQos2?.Contains(outgoing.Id) == true;
         outgoing.IsRefused = !isKnown && broker.Lane.RefusesWork && model.MustBeKept(message, _session!);
+        var (topic, alias) = Name(message.Topic);
         _connection!.Send(Packet.Publish(
-            message.Topic, outgoing.Payload, message.Qos, outgoing.Id, message.Retain, isAgain, IsV5,
-            message.ExpirySeconds is { } seconds ? Packet.Property(0x02, seconds) : []));
+            topic, outgoing.Payload, message.Qos, outgoing.Id, message.Retain, isAgain, IsV5,
+            [.. message.ExpirySeconds is { } seconds ? Packet.Property(0x02, seconds) : [], .. alias]));
         if (!isKnown && !outgoing.IsRefused)
         {
             model.Published(message);

@@ -73,6 +73,7 @@ public sealed partial class SimulatedClient
 
     private void ReadPublish(ReceivedPublish publish, long at)
     {
+        publish = publish with { Topic = TopicOf(publish) };
         if (publish.Qos > 0)
         {
             SimulationModel.Check(_open.Add(publish.Id), $"{Id} got #{publish.Id} twice on one connection");

@@ -12,6 +12,15 @@ public sealed record SimulationSetup(
 {
     public const int ClientsMaximum = 5;
 
+    /// <summary>Sockets take part of what is sent, and the rest later, or never.</summary>
+    public bool HasSlowSockets { get; init; }
+
+    /// <summary>Clients subscribe with No Local and Retain As Published.</summary>
+    public bool HasOptions { get; init; }
+
+    /// <summary>Topic aliases go both ways.</summary>
+    public bool HasAliases { get; init; }
+
     public static SimulationSetup Of(int seed)
     {
         var random = new Random(seed ^ 0x5EED);
@@ -34,8 +43,46 @@ public sealed record SimulationSetup(
                 QueueOverflow = random.Next(2) == 0 ? QueueOverflow.DropOldest : QueueOverflow.DropNewest,
             },
             HasRoutes: false);
-        return setup with { HasRoutes = random.Next(3) == 0 };
+        setup = setup with { HasRoutes = random.Next(3) == 0 };
+        return HasMore(seed) ? setup.WithMore(new Random(seed ^ 0x30AE)) : setup;
     }
+
+    /// <summary>Three seeds of ten. The others mean what they meant before there was more, and what they found they still find.</summary>
+    private static bool HasMore(int seed) => (seed % 10) is 0 or 6 or 7;
+
+    /// <summary>All that came later, drawn apart.</summary>
+    private SimulationSetup WithMore(Random random)
+    {
+        var setup = this with
+        {
+            HasSlowSockets = random.Next(2) == 0,
+            HasOptions = random.Next(2) == 0,
+            HasAliases = random.Next(2) == 0,
+        };
+        if (setup.HasSlowSockets && random.Next(2) == 0)
+        {
+            setup = setup.WithLargeMessages(random);
+        }
+        return !setup.HasAliases ? setup : setup with
+        {
+            Limits = setup.Limits with { TopicAliasMaximum = 3, OutgoingTopicAliasMaximum = (ushort)random.Next(1, 4) },
+        };
+    }
+
+    /// <summary>So that a few that a socket does not take are more than may wait for it, which is not less than 64 KiB.</summary>
+    private SimulationSetup WithLargeMessages(Random random) => this with
+    {
+        PaddingMaximum = random.Next(10_000, 60_000),
+        Limits = Limits with { OutboxBytesMaximum = 64 * 1024 },
+        Log = Log with
+        {
+            SegmentBytes = Log.SegmentBytes * 30,
+            CleanFromBytes = Log.CleanFromBytes * 30,
+            BlockBytesMaximum = Log.BlockBytesMaximum * 30,
+            ExtendBytesMinimum = Log.ExtendBytesMinimum * 30,
+            ExtendBytesMaximum = Log.ExtendBytesMaximum * 30,
+        },
+    };
 }
 
 /// <summary>
@@ -47,16 +94,23 @@ public sealed class Simulation
     private static readonly string[] Topics = ["a/1", "a/2", "b/1", "b/2", "s/x/1"];
     private static readonly string[] Filters = ["a/1", "a/#", "a/+", "b/+", "+/1", "b/2", "$share/g/s/#"];
 
+    /// <summary>An alias is not used for a topic that is not longer.</summary>
+    private static readonly string[] LongTopics = ["a/11", "a/22", "b/11", "b/2", "s/x/1"];
+    private static readonly string[] LongFilters = ["a/11", "a/#", "a/+", "b/+", "+/11", "b/2", "$share/g/s/#"];
+
     private readonly SimulationSetup _setup;
     private readonly List<string>? _story;
     private readonly SimulatedBroker _broker;
     private readonly SimulationModel _model;
     private readonly SimulatedClient[] _clients;
     private readonly List<IngestedMessage> _ingested = [];
+    private readonly string[] _topics;
+    private readonly string[] _filters;
 
     private Simulation(SimulationSetup setup, List<string>? story)
     {
         (_setup, _story) = (setup, story);
+        (_topics, _filters) = setup.HasAliases ? (LongTopics, LongFilters) : (Topics, Filters);
         _broker = new SimulatedBroker(setup);
         _model = new SimulationModel(_broker, setup.IsLossy);
         _clients = [.. Enumerable.Range(0, setup.Clients).Select(
@@ -97,8 +151,10 @@ public sealed class Simulation
 
     private void Try(Step step)
     {
+        _broker.More = new Random(step.Roll ^ 0x30AE);
         try
         {
+            SocketTakes();
             var client = step.Client % _clients.Length;
             if (client < _setup.Sleepers && step.Roll % 8 != 0 && step.Kind is not (StepKind.Connect or StepKind.Subscribe or StepKind.Cut))
             {
@@ -115,6 +171,16 @@ public sealed class Simulation
             client.Collect();
         }
         _model.CheckSessions();
+    }
+
+    /// <summary>Now and then a slow socket takes some, or all, of what it has not taken yet.</summary>
+    private void SocketTakes()
+    {
+        if (_setup.HasSlowSockets && _broker.More.Next(2) == 0)
+        {
+            var client = _clients[_broker.More.Next(_clients.Length)];
+            client.TakeRest(_broker.More.Next(2) == 0 ? int.MaxValue : _broker.More.Next(1, 600));
+        }
     }
 
     private void Do(Step step, SimulatedClient client, Random random)
@@ -153,11 +219,13 @@ public sealed class Simulation
                 Publish(client, random);
                 break;
             case StepKind.Subscribe when client.IsConnected && client.IsLetIn:
-                var filter = Pick(random, Filters);
-                client.Subscribe(filter, (byte)(filter.StartsWith('$') ? 2 : random.Next(3)), (byte)random.Next(3), random.Next(2) * random.Next(1, 200));
+                var filter = Pick(random, _filters);
+                client.Subscribe(
+                    filter, (byte)((filter.StartsWith('$') ? 2 : random.Next(3)) | (random.Next(3) << 4) | MoreOptions(filter)),
+                    random.Next(2) * random.Next(1, 200));
                 break;
             case StepKind.Unsubscribe when client.IsConnected && client.IsLetIn:
-                client.Unsubscribe(Pick(random, Filters));
+                client.Unsubscribe(Pick(random, _filters));
                 break;
             case > StepKind.Unsubscribe:
                 DoToMachine(kind, step.Roll, random);
@@ -166,6 +234,10 @@ public sealed class Simulation
                 break;
         }
     }
+
+    /// <summary>No Local, which a shared subscription may not have, and Retain As Published.</summary>
+    private int MoreOptions(string filter) => !_setup.HasOptions ? 0
+        : (_broker.More.Next(2) << 3) | (filter.StartsWith('$') ? 0 : _broker.More.Next(2) << 2);
 
     private void DoToMachine(StepKind kind, int roll, Random random)
     {
@@ -295,7 +367,7 @@ public sealed class Simulation
         SimulatedMessage? will = null;
         if (random.Next(4) == 0)
         {
-            will = _model.NewMessage(client.Id, Pick(random, Topics), (byte)random.Next(3), random.Next(4) == 0, isEmpty: false, null);
+            will = _model.NewMessage(client.Id, Pick(random, _topics), (byte)random.Next(3), random.Next(4) == 0, isEmpty: false, null);
         }
         client.Connect(
             cleanStart: random.Next(10) == 0, Pick<uint>(random, 0, 30, 3600, uint.MaxValue, uint.MaxValue, uint.MaxValue),
@@ -305,7 +377,7 @@ public sealed class Simulation
     private void Publish(SimulatedClient client, Random random)
     {
         var isEmpty = random.Next(20) == 0;
-        var topic = Pick(random, Topics);
+        var topic = Pick(random, _topics);
         var retain = isEmpty || random.Next(6) == 0;
         var expiry = client.IsV5 && random.Next(6) == 0 ? Pick<uint>(random, 5, 60, 100_000) : (uint?)null;
         var message = _model.NewMessage(client.Id, topic, (byte)Math.Min(2, random.Next(4)), retain, isEmpty, expiry);
@@ -323,7 +395,7 @@ public sealed class Simulation
     {
         if (_ingested.Count == 0 || random.Next(2) == 0)
         {
-            var made = _model.NewMessage("outside", Pick(random, Topics), 0, retain: false, isEmpty: false, null);
+            var made = _model.NewMessage("outside", Pick(random, _topics), 0, retain: false, isEmpty: false, null);
             var id = new Guid(_ingested.Count + 1, 1, 1, [1, 1, 1, 1, 1, 1, 1, 1]);
             _ingested.Add(new IngestedMessage(made, id, $"m{made.Number} {new string('x', random.Next(_setup.PaddingMaximum))}"));
         }
@@ -369,6 +441,10 @@ public sealed class Simulation
         for (var round = 0; round < 2; round++)
         {
             Drain();
+            foreach (var client in _clients)
+            {
+                client.CheckNothingIsLeftBehind();
+            }
             _model.CheckAllDelivered();
             if (_setup.HasRoutes)
             {
@@ -397,6 +473,11 @@ public sealed class Simulation
             _broker.RunAll();
             foreach (var client in _clients)
             {
+                while (client.HasRest)
+                {
+                    client.TakeRest(int.MaxValue);
+                    isBusy = true;
+                }
                 client.Collect();
                 while (client.HasToRead)
                 {

@@ -29,6 +29,18 @@ public sealed record SimulatedMessage(int Number, string Publisher, string Topic
     public override string ToString() => $"m{Number} {Topic} qos {Qos}{(Retain ? " retain" : "")}";
 }
 
+/// <summary>A subscription as its client asked for it, or as it is.</summary>
+/// <param name="Qos">Null where it was taken back.</param>
+/// <param name="AskedWith">Packet id of the request.</param>
+/// <param name="IsConfirmed">Its client was told so.</param>
+public readonly record struct ModelSubscription(byte? Qos, bool NoLocal, bool AsPublished, ushort AskedWith, bool IsConfirmed = false)
+{
+    public override string ToString() => $"{Qos?.ToString() ?? "none"}{(NoLocal ? " no local" : "")}{(AsPublished ? " as published" : "")}";
+
+    /// <summary>Does it say the same, whoever asked for it?</summary>
+    public bool IsSameAs(ModelSubscription other) => (Qos, NoLocal, AsPublished) == (other.Qos, other.NoLocal, other.AsPublished);
+}
+
 /// <summary>One message that one session (or group) may get, so often, and whether it has to.</summary>
 public sealed class OwedMessage(SimulatedMessage message)
 {
@@ -42,6 +54,12 @@ public sealed class OwedMessage(SimulatedMessage message)
 
     /// <summary>The publisher was told that it is safe.</summary>
     public bool IsAcknowledged { get; set; }
+
+    /// <summary>It was put up as a message that is retained, for a subscription that was made later.</summary>
+    public bool IsFromRetained { get; set; }
+
+    /// <summary>It was put up at a quality at which it leaves when it is on disk.</summary>
+    public bool WaitedForDisk { get; set; }
 
     /// <summary>The commit that makes it certain.</summary>
     public long Moment { get; set; }
@@ -70,8 +88,12 @@ public sealed class ModelSession(string clientId, long number)
     public uint WillDelay { get; set; }
     public long WillAt { get; set; } = long.MaxValue;
 
-    /// <summary>Granted quality by filter, null where it was taken back; by which request, and whether the client was told so.</summary>
-    public Dictionary<string, (byte? Qos, ushort AskedWith, bool IsConfirmed)> Filters { get; } = [];
+    public Dictionary<string, ModelSubscription> Filters { get; } = [];
+
+    /// <summary>What its subscriptions to groups were once, Retain As Published: what was put up then may still come.</summary>
+    public bool WasAsPublishedInGroup { get; set; }
+
+    /// <summary>By the number of the message, and the flag RETAIN that it comes with.</summary>
     public Dictionary<(int Number, bool Retain), OwedMessage> Owed { get; } = [];
 
     /// <summary>By publisher and topic: what was put up latest of what was delivered.</summary>
@@ -171,10 +193,11 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
     }
 
-    public void Subscribed(ModelSession session, string filter, byte qos, byte handling, ushort packetId)
+    public void Subscribed(ModelSession session, string filter, ModelSubscription wanted, int handling)
     {
         var isNew = session.Filters.GetValueOrDefault(filter).Qos is null;
-        session.Filters[filter] = (qos, packetId, false);
+        session.Filters[filter] = wanted;
+        session.WasAsPublishedInGroup |= wanted.AsPublished && SharedFilter.IsShared(filter);
         if (SharedFilter.IsShared(filter) || handling == 2 || (handling == 1 && !isNew))
         {
             return;
@@ -183,14 +206,14 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         {
             if (!message.IsEmpty && message.ExpiresLast > broker.Lane.Now && TopicFilter.Matches(filter, topic))
             {
-                Owe(session, message, Math.Min(qos, message.Qos), retain: true);
+                Owe(session, message, Math.Min(wanted.Qos!.Value, message.Qos), withRetain: true, isFromRetained: true);
             }
         }
     }
 
     public void Unsubscribed(ModelSession session, string filter, ushort packetId)
     {
-        session.Filters[filter] = (null, packetId, false);
+        session.Filters[filter] = new ModelSubscription(null, false, false, packetId);
         if (SharedFilter.IsShared(filter))
         {
             LeaveGroup(filter);
@@ -235,9 +258,11 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
         foreach (var session in Sessions.Values)
         {
-            if (GrantedTo(session, message.Topic) is { } granted)
+            var bringing = Matching(session, message.Topic).Where(s => !s.NoLocal || message.Publisher != session.ClientId).ToList();
+            if (bringing.Count > 0)
             {
-                Owe(session, message, Math.Min(granted, message.Qos), retain: false);
+                var withRetain = message.Retain && bringing.Exists(s => s.AsPublished);
+                Owe(session, message, Math.Min(bringing.Max(s => s.Qos!.Value), message.Qos), withRetain, isFromRetained: false);
             }
         }
         if (message.IsShared)
@@ -260,28 +285,34 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
     }
 
-    private static byte? GrantedTo(ModelSession session, string topic) => session.Filters
-        .Where(f => f.Value.Qos is not null && !SharedFilter.IsShared(f.Key) && TopicFilter.Matches(f.Key, topic)).Max(f => f.Value.Qos);
+    /// <summary>Subscriptions that share with nobody.</summary>
+    private static IEnumerable<ModelSubscription> Matching(ModelSession session, string topic) => session.Filters
+        .Where(f => f.Value.Qos is not null && !SharedFilter.IsShared(f.Key) && TopicFilter.Matches(f.Key, topic)).Select(f => f.Value);
+
+    private static byte? GrantedTo(ModelSession session, string topic) => Matching(session, topic).Max(s => s.Qos);
 
     private static byte? MembershipOf(ModelSession session, string topic) => session.Filters
         .Where(f => f.Value.Qos is not null && SharedFilter.IsShared(f.Key)
             && TopicFilter.Matches(SharedFilter.Parse(f.Key)!.TopicFilter, topic)).Max(f => f.Value.Qos);
 
-    private void Owe(ModelSession session, SimulatedMessage message, byte qos, bool retain)
+    private void Owe(ModelSession session, SimulatedMessage message, byte qos, bool withRetain, bool isFromRetained)
     {
-        if (!session.Owed.TryGetValue((message.Number, retain), out var owed))
+        if (!session.Owed.TryGetValue((message.Number, withRetain), out var owed))
         {
-            session.Owed.Add((message.Number, retain), owed = new OwedMessage(message) { First = ++_order });
+            session.Owed.Add((message.Number, withRetain), owed = new OwedMessage(message) { First = ++_order });
         }
-        var waitedForDisk = owed.Qos.Any(q => q > 0);
         PutUp(owed, qos);
+        if (isFromRetained)
+        {
+            owed.IsFromRetained = true;
+            owed.Allowed++;
+            return;
+        }
         // A repeat of a QoS 2 publish is taken only where the first was lost, and then what it put up is lost as well; but at QoS 0
         // nothing waits for the disk.
-        owed.Allowed += message.Qos == 2 && qos > 0 && !retain && waitedForDisk ? 0 : 1;
-        if (!retain)
-        {
-            message.Owed.Add(owed);
-        }
+        owed.Allowed += message.Qos == 2 && qos > 0 && owed.WaitedForDisk ? 0 : 1;
+        owed.WaitedForDisk |= qos > 0;
+        message.Owed.Add(owed);
     }
 
     private void OweToGroup(SimulatedMessage message)

@@ -56,11 +56,13 @@ public sealed partial class SimulationModel
 
     private void Adopt(ModelSession session, Session there, long ended)
     {
-        foreach (var (filter, (qos, _, isConfirmed)) in session.Filters.ToList())
+        foreach (var (filter, known) in session.Filters.ToList())
         {
-            var granted = there.Subscriptions.TryGetValue(filter, out var subscription) ? subscription.Options.Qos : (byte?)null;
-            Check(!isConfirmed || granted == qos, $"{session.ClientId} was told {filter} at {qos}, now it is {granted}");
-            session.Filters[filter] = (granted, 0, isConfirmed);
+            var now = there.Subscriptions.TryGetValue(filter, out var subscription)
+                ? new ModelSubscription(subscription.Options.Qos, subscription.Options.NoLocal, subscription.Options.RetainAsPublished, 0)
+                : new ModelSubscription(null, false, false, 0);
+            Check(!known.IsConfirmed || known.IsSameAs(now), $"{session.ClientId} was told {filter} at {known}, now it is {now}");
+            session.Filters[filter] = now with { IsConfirmed = known.IsConfirmed };
         }
         foreach (var owed in session.Owed.Values)
         {
@@ -108,7 +110,7 @@ public sealed partial class SimulationModel
         var what = $"{session.ClientId} got {message}";
         Check(publish.Topic == message.Topic, $"{what} on {publish.Topic}");
         Check(publish.Dup || message.ExpiresLast > at, $"{what}, {at - message.ExpiresLast} ms after it expired");
-        if (message.IsShared && !publish.Retain)
+        if (message.IsShared && (!publish.Retain || (message.Retain && session.WasAsPublishedInGroup)))
         {
             DeliveredOfGroup(session, message, what);
             return;
@@ -119,7 +121,7 @@ public sealed partial class SimulationModel
         }
         Check(owed.Qos.Contains(publish.Qos), $"{what} at {publish.Qos}");
         Check(++owed.Delivered <= owed.Allowed, $"{what} for the {owed.Delivered}. time; {owed.Allowed} were due");
-        if (owed.Delivered > 1 || publish.Qos == 0 || publish.Retain)
+        if (owed.Delivered > 1 || publish.Qos == 0 || owed.IsFromRetained)
         {
             return;
         }

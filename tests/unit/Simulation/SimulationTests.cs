@@ -29,12 +29,14 @@ public class SimulationTests
     /// <summary>
     /// 72964: clearing a retained message that another had cleared, not on disk yet, was acknowledged at once. 103845: so was a CONNECT to
     /// a session whose end was not on disk yet. 591548: a QoS 2 message of a shared subscription that moved from a stored session to one that
-    /// is not was sent before it was on disk that the first had it no longer.
+    /// is not was sent before it was on disk that the first had it no longer. 10740: such a message kept the RETAIN that the first had asked
+    /// for.
     /// </summary>
     [Theory]
     [InlineData(72964)]
     [InlineData(103845)]
     [InlineData(591548)]
+    [InlineData(10740)]
     public void Seeds_that_found_a_bug(int seed) => Assert.Null(Failure(seed, StepsPerSeed));
 
     [Fact]
