@@ -17,6 +17,8 @@ public sealed class BrokerKilled
         var report = await KillTest.Run(new KillOptions { DataFolder = files.Combine("data"), Kills = 4, Seed = Random.Shared.Next() });
         Assert.True(report.IsFaultless, report.Write());
         Assert.True(report is { Kills: >= 4, Acknowledged: > 0 } && report.Deliveries >= report.Published, report.Write());
+        Assert.True(report is { LongLived: > 0, Expired: > 0, BriefSessionsGone: > 0 }, report.Write());
+        Assert.True(report.Connections.All(count => count > 0), report.Write());
     }
 
     [Fact]

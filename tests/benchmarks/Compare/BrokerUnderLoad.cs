@@ -1,7 +1,6 @@
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using IotHub.Harness;
+using IotHub.Harness.Mqtt;
 
 namespace IotHub.Benchmarks.Compare;
 
@@ -38,7 +37,7 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
         {
             throw new InvalidOperationException($"{program} is not there: build the benchmarks with -c Release");
         }
-        var (certificate, key) = Certificate(files);
+        var (certificate, key) = TestCertificate.Write(files);
         List<string> arguments =
             ["--standalone", "--port", "0", "--tls-port", "0", "--cert", certificate, "--key", key, "--log-level", "error"];
         if (transport is not null)
@@ -58,7 +57,7 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
     /// <param name="store">Its folder and settings for persistence; null: in memory.</param>
     public static async Task<BrokerUnderLoad> StartMosquitto(TempFolder files, string? core, StoreUnderLoad? store = null)
     {
-        var (certificate, key) = Certificate(files);
+        var (certificate, key) = TestCertificate.Write(files);
         var ports = FreePorts.Take(2);
         var configuration = files.Combine($"mosquitto-{ports[0]}.conf");
         await File.WriteAllTextAsync(configuration, $"""
@@ -109,20 +108,5 @@ internal sealed class BrokerUnderLoad : IAsyncDisposable
             }
             await Task.Delay(5, CancellationToken.None);
         }
-    }
-
-    /// <summary>A throw-away certificate of localhost, P-256.</summary>
-    private static (string Certificate, string Key) Certificate(TempFolder files)
-    {
-        var (certificate, key) = (files.Combine("server.pem"), files.Combine("server-key.pem"));
-        if (!File.Exists(key))
-        {
-            using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest("CN=localhost", ecdsa, HashAlgorithmName.SHA256);
-            using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
-            File.WriteAllText(certificate, made.ExportCertificatePem() + "\n");
-            File.WriteAllText(key, ecdsa.ExportPkcs8PrivateKeyPem() + "\n");
-        }
-        return (certificate, key);
     }
 }

@@ -3,13 +3,34 @@ using IotHub.Harness.Mqtt;
 
 namespace IotHub.Harness.Kill;
 
-/// <summary>Comes back whenever the broker is there, and knows whether the broker must know its session.</summary>
-internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClient client)
+/// <summary>
+/// Comes back whenever the broker is there, each time by any of the transports, and knows whether the broker must know its session.
+/// </summary>
+internal sealed class KillClient
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
+    private readonly KilledBroker _broker;
+    private readonly Ledger _ledger;
+    private readonly LastingClient _client;
+
+    public KillClient(KilledBroker broker, Ledger ledger, LastingClient client)
+    {
+        (_broker, _ledger, _client) = (broker, ledger, client);
+        client.OnLost = () =>
+        {
+            if (Incarnation is { } incarnation && broker.RunsSince(incarnation))
+            {
+                ledger.Add(
+                    KillFault.ConnectionLost, $"{client.Id}: connection {client.Connections} over {client.Door.Via} ended without a kill");
+            }
+        };
+    }
 
     /// <summary>Must the broker have the session (true), must it not (false), or may it (null)?</summary>
     public bool? HasSession { get; set; } = false;
+
+    /// <summary>What the last CONNACK said.</summary>
+    public bool WasPresent { get; private set; }
 
     /// <summary>Which start of the broker it is connected to; null where that is not sure.</summary>
     public int? Incarnation { get; private set; }
@@ -20,7 +41,7 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
     {
         while (!stop.IsCancellationRequested)
         {
-            if (client.IsConnected || await TryConnect(cleanStart, keeps))
+            if (_client.IsConnected || await TryConnect(cleanStart, keeps))
             {
                 return true;
             }
@@ -32,10 +53,11 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
     /// <summary>One try, once the broker is ready.</summary>
     public async Task<bool> TryConnect(bool cleanStart = false, bool keeps = true)
     {
-        await broker.Ready;
+        await _broker.Ready;
         Incarnation = null;
-        var incarnation = broker.Incarnation;
+        var incarnation = _broker.Incarnation;
         var must = cleanStart ? false : HasSession;
+        _client.Door = _broker.AnyDoor();
         if (HasSession == false || cleanStart || !keeps)
         {
             // Until CONNACK says so, nobody knows how far it came.
@@ -43,26 +65,35 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
         }
         try
         {
-            var wasPresent = await client.Connect(cleanStart);
-            if (must is { } expected && expected != wasPresent)
+            WasPresent = await _client.Connect(cleanStart);
+            if (must is { } expected && expected != WasPresent)
             {
-                ledger.Add(
+                _ledger.Add(
                     expected ? KillFault.SessionForgotten : KillFault.SessionRemembered,
-                    $"{client.Id}: Session Present {(wasPresent ? 1 : 0)} on connection {client.Connections}");
+                    $"{_client.Id}: Session Present {(WasPresent ? 1 : 0)} on connection {_client.Connections}");
             }
+            _ledger.Opened(_client.Door.Via);
             HasSession = keeps;
-            Incarnation = broker.Incarnation == incarnation ? incarnation : null;
+            Incarnation = _broker.Incarnation == incarnation ? incarnation : null;
             return true;
         }
-        catch (Exception e) when (e is SocketException or IOException && !e.Message.Contains("CONNACK", StringComparison.Ordinal))
+        catch (SocketException)
         {
-            // Killed again.
+            // Killed before anybody listened.
+        }
+        catch (IOException e) when (!e.Message.Contains("CONNACK", StringComparison.Ordinal))
+        {
+            // Killed again, if it was.
+            if (_broker.RunsSince(incarnation))
+            {
+                _ledger.Add(KillFault.ConnectionLost, $"{_client.Id}: no connection over {_client.Door.Via}: {e.Message}");
+            }
         }
         catch (Exception e) when (e is IOException or TimeoutException)
         {
-            ledger.Add(KillFault.Refused, e.Message);
+            _ledger.Add(KillFault.Refused, e.Message);
         }
-        await client.Cut();
+        await _client.Cut();
         return false;
     }
 
@@ -76,11 +107,11 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
         }
         catch (IOException e) when (e.Message.Contains("code 0x", StringComparison.Ordinal))
         {
-            ledger.Add(KillFault.Refused, e.Message);
+            _ledger.Add(KillFault.Refused, e.Message);
         }
         catch (TimeoutException e)
         {
-            ledger.Add(KillFault.Refused, e.Message);
+            _ledger.Add(KillFault.Refused, e.Message);
         }
         catch (IOException)
         {
@@ -92,9 +123,9 @@ internal sealed class KillClient(KilledBroker broker, Ledger ledger, LastingClie
     /// <summary>What only shows at the end.</summary>
     public void BlameRefusals()
     {
-        foreach (var text in new[] { client.Farewell, client.Refused }.OfType<string>())
+        foreach (var text in new[] { _client.Farewell, _client.Refused }.OfType<string>())
         {
-            ledger.Add(KillFault.Refused, text);
+            _ledger.Add(KillFault.Refused, text);
         }
     }
 }

@@ -19,6 +19,20 @@ public sealed record KillReport
     public required int WillsFired { get; init; }
     public required int WillsWithdrawn { get; init; }
     public required int SessionsForgotten { get; init; }
+
+    /// <summary>Messages that came of those without expiry, or with a long one, beside those with a short one.</summary>
+    public required int LongLived { get; init; }
+
+    /// <summary>Messages with a short expiry that came, and those that had to expire and did.</summary>
+    public required int ShortLived { get; init; }
+    public required int Expired { get; init; }
+
+    /// <summary>Sessions with a short expiry that were gone after it, and that were there well before.</summary>
+    public required int BriefSessionsGone { get; init; }
+    public required int BriefSessionsBack { get; init; }
+
+    /// <summary>Over plain TCP, TLS, WebSocket and secure WebSocket.</summary>
+    public required IReadOnlyList<int> Connections { get; init; }
     public required IReadOnlyList<double> StartMs { get; init; }
     public required IReadOnlyDictionary<KillFault, int> Faults { get; init; }
     public required IReadOnlyList<string> Texts { get; init; }
@@ -51,6 +65,15 @@ public sealed record KillReport
         Row("retained messages older than acknowledged", $"{RetainedLooks:#,0} newcomers", KillFault.RetainedWrong);
         Row("delayed wills lost, doubled or unwanted", $"{WillsFired:#,0} fired, {WillsWithdrawn:#,0} withdrawn",
             KillFault.WillLost, KillFault.WillDoubled, KillFault.WillUnwanted);
+        Row("long-lived messages lost, or with another expiry", $"{LongLived:#,0} deliveries",
+            KillFault.LongLivedLost, KillFault.ExpiryWrong);
+        Row("short-lived messages too late or too early gone", $"{Expired:#,0} expired, {ShortLived:#,0} came",
+            KillFault.MessageOutlived, KillFault.MessageExpiredEarly);
+        Row("short sessions too late or too early gone", $"{BriefSessionsGone:#,0} gone, {BriefSessionsBack:#,0} back in time",
+            KillFault.SessionOutlived, KillFault.SessionExpiredEarly);
+        Row("connections that failed without a kill",
+            $"{Connections[0]:#,0} TCP, {Connections[1]:#,0} TLS, {Connections[2]:#,0} WebSocket, {Connections[3]:#,0} secure WebSocket",
+            KillFault.ConnectionLost);
         Row("refusals, starts that failed", "", KillFault.Refused, KillFault.Broken);
         foreach (var line in Texts)
         {

@@ -20,15 +20,18 @@ public sealed class KillTest : IAsyncDisposable
     private readonly List<KillLateSubscriber> _late = [];
     private readonly List<KillForgotten> _forgotten = [];
     private readonly List<KillWill> _wills = [];
+    private readonly List<KillExpiring> _expiring = [];
+    private readonly KillBrief _brief;
     private readonly KillRetained _retained;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
 
     private KillTest(KillOptions options)
     {
         (_options, _random) = (options, new Random(options.Seed));
-        _broker = new KilledBroker(options, FreePorts.Take());
+        _broker = new KilledBroker(options);
         _ledger.MsSinceReady = () => _broker.MsSinceReady;
         _retained = new KillRetained(_broker, _ledger, _random.Next());
+        _brief = new KillBrief(_broker, _ledger, _random.Next());
         Populate();
     }
 
@@ -42,7 +45,10 @@ public sealed class KillTest : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         IEnumerable<IAsyncDisposable> all =
-            [.. _publishers, .. _subscribers.Select(s => s.Subscriber), .. _late, .. _forgotten, .. _wills, _retained, _broker];
+        [
+            .. _publishers, .. _subscribers.Select(s => s.Subscriber), .. _late, .. _forgotten, .. _wills, .. _expiring, _brief, _retained,
+            _broker,
+        ];
         foreach (var one in all)
         {
             await one.DisposeAsync();
@@ -74,6 +80,8 @@ public sealed class KillTest : IAsyncDisposable
         }
         _wills.Add(new KillWill(_broker, _ledger, "mortal 1", 1, _random.Next()));
         _wills.Add(new KillWill(_broker, _ledger, "mortal 2", 2, _random.Next()));
+        _expiring.Add(new KillExpiring(_broker, _ledger, 1, _random.Next()));
+        _expiring.Add(new KillExpiring(_broker, _ledger, 2, _random.Next()));
     }
 
     private void Subscribe(string name, bool isV5, byte qos, bool comesAndGoes) => _subscribers.Add((
@@ -93,18 +101,20 @@ public sealed class KillTest : IAsyncDisposable
         {
             await subscriber.Begin(filter, qos);
         }
-        await Task.WhenAll(_wills.Select(w => w.Begin()));
+        await Task.WhenAll([.. _wills.Select(w => w.Begin()), .. _expiring.Select(e => e.Begin()), _brief.Begin()]);
         using var end = new CancellationTokenSource();
         using var stop = new CancellationTokenSource();
         List<Task> speaking =
         [
             .. _publishers.Select(p => p.Run(end.Token, stop.Token)), _retained.Publish(end.Token, stop.Token),
             .. _late.Select(l => l.Run(end.Token, stop.Token)), .. _wills.Select(w => w.Run(end.Token, stop.Token)),
+            .. _expiring.Select(e => e.Publish(end.Token, stop.Token)), _brief.Run(end.Token, stop.Token),
         ];
         List<Task> hearing =
         [
             .. _subscribers.Select(s => s.Subscriber.Run(end.Token, stop.Token)), .. _wills.Select(w => w.Watch(stop.Token)),
             _retained.Look(stop.Token), .. _forgotten.Select(f => f.Run(stop.Token)),
+            .. _expiring.Select(e => e.Hear(end.Token, stop.Token)),
         ];
         try
         {
@@ -157,6 +167,7 @@ public sealed class KillTest : IAsyncDisposable
             await Task.Delay(20);
         }
         _views.ForEach(view => view.BlameMissing());
+        _expiring.ForEach(stream => stream.BlameMissing());
         // What comes twice may come late.
         await Task.Delay(500);
     }
@@ -165,7 +176,7 @@ public sealed class KillTest : IAsyncDisposable
     {
         lock (_ledger.Gate)
         {
-            return _views.TrueForAll(view => view.IsComplete);
+            return _views.TrueForAll(view => view.IsComplete) && _expiring.TrueForAll(stream => stream.IsComplete);
         }
     }
 
@@ -188,6 +199,12 @@ public sealed class KillTest : IAsyncDisposable
                 RetainedLooks = _retained.Looks,
                 WillsFired = _wills.Sum(w => w.Fired),
                 WillsWithdrawn = _wills.Sum(w => w.Withdrawn),
+                LongLived = _expiring.Sum(e => e.LongLived),
+                ShortLived = _expiring.Sum(e => e.ShortLived),
+                Expired = _expiring.Sum(e => e.Expired),
+                BriefSessionsGone = _brief.Gone,
+                BriefSessionsBack = _brief.Back,
+                Connections = KilledBroker.Transports.Select(_ledger.OpenedBy).ToList(),
                 SessionsForgotten = _forgotten.Sum(f => f.Sessions),
                 StartMs = [.. _broker.StartMs],
                 Faults = faults,

@@ -1,3 +1,5 @@
+using IotHub.Harness.Mqtt;
+
 namespace IotHub.Harness.Kill;
 
 /// <summary>What a broker can get wrong.</summary>
@@ -24,6 +26,19 @@ public enum KillFault
     WillLost,
     WillDoubled,
     WillUnwanted,
+
+    /// <summary>A message without expiry, or with a long one, that has not come.</summary>
+    LongLivedLost,
+
+    /// <summary>Another Message Expiry Interval than what can be left of the one that was sent.</summary>
+    ExpiryWrong,
+    MessageOutlived,
+    MessageExpiredEarly,
+    SessionOutlived,
+    SessionExpiredEarly,
+
+    /// <summary>A connection that did not come about, or ended, while the broker ran on.</summary>
+    ConnectionLost,
     Refused,
     Broken,
 }
@@ -39,6 +54,7 @@ internal sealed class Ledger
     private readonly Dictionary<KillFault, int> _faults = [];
     private readonly List<string> _texts = [];
     private readonly Dictionary<int, long> _committed = [];
+    private readonly Dictionary<Via, int> _opened = [];
 
     /// <summary>Guards this and all streams, views and proofs: events are few, and their order counts.</summary>
     public Lock Gate { get; } = new();
@@ -61,6 +77,18 @@ internal sealed class Ledger
     }
 
     public long Tick() => ++Clock;
+
+    /// <summary>A connection came about.</summary>
+    public void Opened(Via via)
+    {
+        lock (Gate)
+        {
+            _opened[via] = _opened.GetValueOrDefault(via) + 1;
+        }
+    }
+
+    /// <summary>How many did, per transport. Under the gate.</summary>
+    public int OpenedBy(Via via) => _opened.GetValueOrDefault(via);
 
     /// <summary>A publish of that moment was acknowledged by the process that had got it.</summary>
     public void Proves(int incarnation, long clock) => _committed[incarnation] = Math.Max(LastProof(incarnation), clock);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Net.WebSockets;
 
 namespace IotHub.Harness.Mqtt;
 
@@ -7,7 +8,11 @@ namespace IotHub.Harness.Mqtt;
 /// <param name="Session">Counts the client's connections, from 1.</param>
 /// <param name="AckNumber">Acknowledgements that the client had sent on this connection before; that of this message follows.</param>
 public readonly record struct TakenMessage(
-    ReadOnlyMemory<byte> Payload, string Topic, int Qos, bool Dup, bool Retain, ushort PacketId, int Session, int AckNumber);
+    ReadOnlyMemory<byte> Payload, string Topic, int Qos, bool Dup, bool Retain, ushort PacketId, int Session, int AckNumber)
+{
+    /// <summary>Bytes of the properties without their length; none in 3.1.1.</summary>
+    public ReadOnlyMemory<byte> Properties { get; init; }
+}
 
 /// <summary>
 /// A client that keeps its side of the session through any number of cut connections: unacknowledged publishes are sent again with DUP,
@@ -22,10 +27,14 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
     private readonly HashSet<ushort> _takenQos2 = [];
     private readonly Queue<int> _pings = [];
     private TaskCompletionSource<byte[]> _answer = new();
-    private Socket? _socket;
+    private Line? _line;
     private ushort _lastId;
     private long _lastOrder;
     private int _acksSent;
+    private volatile bool _isLeaving;
+
+    /// <summary>A connection: its socket, and what is spoken over it.</summary>
+    private sealed record Line(Socket Socket, Stream Stream);
 
     private sealed record Open(byte[] Packet, ushort PacketId, byte Qos, long Tag)
     {
@@ -34,11 +43,14 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
 
     public string Id => id;
     public int Connections { get; private set; }
-    public bool IsConnected => _socket is not null;
+    public bool IsConnected => _line is not null;
     public ushort ReceiveMaximum { get; init; }
 
     /// <summary>How long the session is kept (5.0); only of a client that keeps it.</summary>
     public uint ExpirySeconds { get; init; } = 3_600;
+
+    /// <summary>Where the next connection goes, and how; at first plain TCP to the port of the constructor.</summary>
+    public (int Port, Via Via) Door { get; set; } = (port, Via.Tcp);
 
     /// <summary>The will of the next connection.</summary>
     public WillOptions? Will { get; set; }
@@ -57,6 +69,9 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
 
     /// <summary>Called for a PINGRESP: the connection, and how many acknowledgements had been sent on it before its PINGREQ.</summary>
     public Action<int, int> OnPong { get; init; } = (_, _) => { };
+
+    /// <summary>Called when a connection has ended that we neither cut nor left.</summary>
+    public Action OnLost { get; set; } = () => { };
 
     /// <summary>Why the broker ended a connection that we did not cut; null as long as it has not.</summary>
     public string? Refusal { get; private set; }
@@ -84,26 +99,18 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
     /// <summary>Connects and sends again what is open; true when the broker had the session.</summary>
     public async Task<bool> Connect(bool? cleanStart = null)
     {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        try
-        {
-            await socket.ConnectAsync(IPAddress.Loopback, port);
-        }
-        catch (SocketException)
-        {
-            socket.Dispose();
-            throw;
-        }
+        var line = await OpenLine();
         var session = ++Connections;
         IsDeaf = false;
         _acksSent = 0;
+        _isLeaving = false;
         lock (_pings)
         {
             _pings.Clear();
         }
         _answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _socket = socket;
-        Reading = Task.Run(() => Read(socket, session));
+        _line = line;
+        Reading = Task.Run(() => Read(line, session));
         await Send(ConnectPacket(cleanStart ?? !keepsSession));
         var answer = await Answer();
         if (answer[1] != 0)
@@ -125,13 +132,15 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
 
     /// <summary>Publishes, or keeps for the next connection when there is none.</summary>
     /// <param name="tag">What the callbacks are told.</param>
-    public async Task Publish(string topic, ReadOnlyMemory<byte> payload, byte qos, bool retain = false, long tag = 0)
+    /// <param name="properties">Without their length (5.0).</param>
+    public async Task Publish(
+        string topic, ReadOnlyMemory<byte> payload, byte qos, bool retain = false, long tag = 0, byte[]? properties = null)
     {
         byte[] packet;
         lock (_open)
         {
             var packetId = qos == 0 ? (ushort)0 : NextId();
-            var head = Packet.Publish(topic, "", qos, packetId, retain, isV5: isV5);
+            var head = Packet.Publish(topic, "", qos, packetId, retain, isV5: isV5, properties: properties);
             // The harness writes texts; ours is a number: the length is put in anew.
             packet = Packet.Whole(head[0], [.. head[2..], .. payload.Span]);
             if (qos > 0)
@@ -157,9 +166,9 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
     /// <summary>Ends the connection without a word, in the middle of whatever is on its way.</summary>
     public async Task Cut()
     {
-        if (Interlocked.Exchange(ref _socket, null) is { } socket)
+        if (Interlocked.Exchange(ref _line, null) is { } line)
         {
-            socket.Dispose();
+            line.Socket.Dispose();
         }
         await Reading;
     }
@@ -167,6 +176,7 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
     /// <summary>Ends it with DISCONNECT.</summary>
     public async Task Leave()
     {
+        _isLeaving = true;
         await Send(new byte[] { 0xE0, 0 });
         await Cut();
     }
@@ -176,6 +186,26 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
         await Cut();
         _writing.Dispose();
     }
+
+    private async Task<Line> OpenLine()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, Door.Port);
+            var bytes = new NetworkStream(socket, ownsSocket: true);
+            return new Line(socket, await Transports.Speak(bytes, Door.Via).WaitAsync(AnswerDeadline));
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How each transport tells that its connection is no more.</summary>
+    private static bool IsCut(Exception e) =>
+        e is SocketException or IOException or ObjectDisposedException or WebSocketException or OperationCanceledException;
 
     private byte[] ConnectPacket(bool cleanStart)
     {
@@ -260,15 +290,12 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
         await _writing.WaitAsync();
         try
         {
-            if (_socket is { } socket)
+            if (_line is { } line)
             {
-                while (packet.Length > 0)
-                {
-                    packet = packet[await socket.SendAsync(packet)..];
-                }
+                await line.Stream.WriteAsync(packet);
             }
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (IsCut(e))
         {
             // The connection was cut; what is open goes out again with the next one.
         }

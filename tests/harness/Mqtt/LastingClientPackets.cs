@@ -1,43 +1,61 @@
 using System.Buffers.Binary;
-using System.Net.Sockets;
 
 namespace IotHub.Harness.Mqtt;
 
 /// <content>What comes in: cut into packets, handed over and acknowledged.</content>
 public sealed partial class LastingClient
 {
-    private async Task Read(Socket socket, int session)
+    private async Task Read(Line line, int session)
     {
         var buffer = new byte[16 * 1024];
         var length = 0;
-        try
+        int read;
+        while ((read = await ReadSome(line.Stream, buffer.AsMemory(length))) > 0)
         {
-            int read;
-            while ((read = await socket.ReceiveAsync(buffer.AsMemory(length))) > 0)
+            length += read;
+            var at = 0;
+            while (TryFrame(buffer.AsMemory(at, length - at), out var first, out var body, out var size))
             {
-                length += read;
-                var at = 0;
-                while (TryFrame(buffer.AsMemory(at, length - at), out var first, out var body, out var size))
-                {
-                    await Handle(first, body, session);
-                    at += size;
-                }
-                buffer.AsSpan(at, length - at).CopyTo(buffer);
-                length -= at;
-                if (length == buffer.Length)
-                {
-                    Array.Resize(ref buffer, buffer.Length * 2);
-                }
+                await Handle(first, body, session);
+                at += size;
+            }
+            buffer.AsSpan(at, length - at).CopyTo(buffer);
+            length -= at;
+            if (length == buffer.Length)
+            {
+                Array.Resize(ref buffer, buffer.Length * 2);
             }
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // Cut by us, or by the broker: told apart below.
-        }
-        if (ReferenceEquals(Interlocked.CompareExchange(ref _socket, null, socket), socket))
+        if (ReferenceEquals(Interlocked.CompareExchange(ref _line, null, line), line))
         {
             Refusal ??= $"{id}: the broker ended the connection";
-            socket.Dispose();
+            line.Socket.Dispose();
+            if (!_isLeaving)
+            {
+                OnLost();
+            }
+        }
+        try
+        {
+            // A WebSocket would say goodbye first; its socket is gone.
+            await line.Stream.DisposeAsync();
+        }
+        catch (Exception e) when (IsCut(e))
+        {
+            // There is nobody to say it to.
+        }
+    }
+
+    /// <summary>0 at the end of the connection, whether we cut it or the broker.</summary>
+    private static async ValueTask<int> ReadSome(Stream stream, Memory<byte> buffer)
+    {
+        try
+        {
+            return await stream.ReadAsync(buffer);
+        }
+        catch (Exception e) when (IsCut(e))
+        {
+            return 0;
         }
     }
 
@@ -85,12 +103,16 @@ public sealed partial class LastingClient
         var topicEnd = 2 + BinaryPrimitives.ReadUInt16BigEndian(body.Span);
         var topic = System.Text.Encoding.UTF8.GetString(body.Span[2..topicEnd]);
         var at = topicEnd + (qos > 0 ? 2 : 0);
-        at += isV5 ? 1 + body.Span[at] : 0;
+        var properties = isV5 ? body.Slice(at + 1, body.Span[at]) : default;
+        at += isV5 ? 1 + properties.Length : 0;
         var packetId = qos > 0 ? BinaryPrimitives.ReadUInt16BigEndian(body.Span[topicEnd..]) : (ushort)0;
         if (qos < 2 || _takenQos2.Add(packetId))
         {
             await OnMessage(new TakenMessage(
-                body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, packetId, session, Volatile.Read(ref _acksSent)));
+                body[at..], topic, qos, (first & 8) != 0, (first & 1) != 0, packetId, session, Volatile.Read(ref _acksSent))
+            {
+                Properties = properties,
+            });
         }
         if (qos > 0 && !IsDeaf)
         {

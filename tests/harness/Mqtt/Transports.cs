@@ -51,7 +51,7 @@ public static class Transports
         var one = new byte[1];
         while (!head.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal))
         {
-            Assert.Equal(1, await stream.ReadAsync(one));
+            await stream.ReadExactlyAsync(one);
             head.Append((char)one[0]);
         }
         return head.ToString();
@@ -123,5 +123,20 @@ public static class TestCertificate
         var now = DateTimeOffset.UtcNow;
         var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
         return SslStreamCertificateContext.Create(certificate, additionalCertificates: null, offline: true);
+    }
+
+    /// <summary>One of localhost (P-256) as files, for a server process; made once per folder.</summary>
+    public static (string Certificate, string Key) Write(TempFolder files)
+    {
+        var (certificate, key) = (files.Combine("server.pem"), files.Combine("server-key.pem"));
+        if (!File.Exists(key))
+        {
+            using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+            var request = new CertificateRequest("CN=localhost", ecdsa, HashAlgorithmName.SHA256);
+            using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
+            File.WriteAllText(certificate, made.ExportCertificatePem() + "\n");
+            File.WriteAllText(key, ecdsa.ExportPkcs8PrivateKeyPem() + "\n");
+        }
+        return (certificate, key);
     }
 }

@@ -1,0 +1,276 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using IotHub.Harness.Mqtt;
+
+namespace IotHub.Harness.Kill;
+
+/// <summary>
+/// A stream of messages without expiry, with a long one and with a short one, to a session that is away most of the time. All times are the
+/// clients': a message's time begins between its first PUBLISH and its acknowledgement, and the broker sends it between the begin of the
+/// connection and its arrival, so that a slow machine can excuse a fault but never make one. Time goes on while the broker is down. (D5)
+/// </summary>
+internal sealed class KillExpiring : IAsyncDisposable
+{
+    private const int OpenMaximum = 60;
+    private const byte MessageExpiry = 0x02;
+
+    /// <summary>Longest of the short intervals, in seconds: with the margin they can be seen too early as well as too late.</summary>
+    private const int ShortMaximum = 3;
+
+    /// <summary>What the broker's clock may be off: it counts in milliseconds and goes on over a kill.</summary>
+    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(1);
+    private readonly Ledger _ledger;
+    private readonly byte _qos;
+    private readonly Random _random;
+    private readonly LastingClient _publisher;
+    private readonly KillClient _publishing;
+    private readonly LastingClient _subscriber;
+    private readonly KillClient _subscribing;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly Lock _gate = new();
+    private readonly List<Message> _said = [];
+    private TimeSpan _connectedAfter;
+    private int _highest = -1;
+
+    /// <param name="Seconds">Its Message Expiry Interval; null without.</param>
+    private sealed record Message(uint? Seconds)
+    {
+        public bool IsShort => Seconds <= ShortMaximum;
+        public int Sends { get; set; }
+        public TimeSpan FirstSend { get; set; }
+        public TimeSpan? Acknowledged { get; set; }
+        public bool Came { get; set; }
+
+        /// <summary>Its time is over at that moment, by more than the margin.</summary>
+        public bool IsOver(TimeSpan at) =>
+            Acknowledged is { } time && Seconds is { } seconds && at > time + TimeSpan.FromSeconds(seconds) + Margin;
+    }
+
+    public KillExpiring(KilledBroker broker, Ledger ledger, byte qos, int seed)
+    {
+        (_ledger, _qos, _random) = (ledger, qos, new Random(seed));
+        _publisher = new LastingClient(broker.Port, $"expiring QoS {qos}", isV5: true, keepsSession: true)
+        {
+            OnSending = Sending,
+            OnAcknowledged = Acknowledged,
+        };
+        _publishing = new KillClient(broker, ledger, _publisher);
+        _subscriber = new LastingClient(broker.Port, $"sleeper QoS {qos}", isV5: true, keepsSession: true) { OnMessage = Took };
+        _subscribing = new KillClient(broker, ledger, _subscriber);
+    }
+
+    /// <summary>Messages without expiry or with a long one that came.</summary>
+    public int LongLived => Count(m => !m.IsShort && m.Came);
+
+    /// <summary>Messages with a short one that came.</summary>
+    public int ShortLived => Count(m => m.IsShort && m.Came);
+
+    /// <summary>Messages with a short one whose time is over, and that have not come.</summary>
+    public int Expired => Count(m => !m.Came && m.IsOver(_clock.Elapsed));
+
+    public bool IsComplete => Count(m => !m.IsShort && !m.Came) == 0;
+
+    private string Topic => $"kill/expiring/{_qos}";
+
+    public async Task Begin()
+    {
+        await _subscribing.Return(CancellationToken.None);
+        await _subscriber.Subscribe(Topic, _qos);
+        await _subscriber.Cut();
+    }
+
+    public async Task Publish(CancellationToken end, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count > 0 && _publisher.OpenPublishes == 0))
+        {
+            if (!_publisher.IsConnected)
+            {
+                await _publisher.Cut();
+                await _publishing.Return(stop);
+            }
+            else if (!(end.IsCancellationRequested && _said.Count > 0) && _publisher.OpenPublishes < OpenMaximum)
+            {
+                await PublishOne();
+            }
+            await Task.Delay(_random.Next(5, 40), CancellationToken.None);
+        }
+        _publishing.BlameRefusals();
+    }
+
+    /// <param name="stay">From then on it stays, once it has slept long enough for a message to expire.</param>
+    /// <param name="stop">From then on it need not come back.</param>
+    public async Task Hear(CancellationToken stay, CancellationToken stop)
+    {
+        await Sleep(stop);
+        while (!stop.IsCancellationRequested)
+        {
+            _connectedAfter = _clock.Elapsed;
+            if (!await _subscribing.TryConnect())
+            {
+                continue;
+            }
+            await Task.WhenAny(_subscriber.Reading, stay.IsCancellationRequested ? Wait(-1, stop) : Wait(_random.Next(50, 500), stay));
+            if (!stay.IsCancellationRequested)
+            {
+                await _subscriber.Cut();
+                await (_random.Next(2) == 0 ? Sleep(stay) : Wait(_random.Next(300), stay));
+            }
+        }
+        _subscribing.BlameRefusals();
+    }
+
+    /// <summary>At the end: all that is missing and must not be.</summary>
+    public void BlameMissing()
+    {
+        lock (_gate)
+        {
+            foreach (var (number, message) in _said.Index().Where(m => !m.Item.IsShort && !m.Item.Came))
+            {
+                _ledger.Add(KillFault.LongLivedLost, $"{_subscriber.Id} never got #{number}, sent with {Name(message.Seconds)}");
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _publisher.DisposeAsync();
+        await _subscriber.DisposeAsync();
+    }
+
+    /// <summary>Until a message has expired that was said meanwhile.</summary>
+    private async Task Sleep(CancellationToken cancel)
+    {
+        var begin = _clock.Elapsed;
+        while (!cancel.IsCancellationRequested && Count(m => m.IsShort && m.FirstSend > begin && m.IsOver(_clock.Elapsed)) == 0)
+        {
+            await Task.Delay(10, CancellationToken.None);
+        }
+    }
+
+    private async Task PublishOne()
+    {
+        int number;
+        uint? seconds;
+        lock (_gate)
+        {
+            number = _said.Count;
+            seconds = (number == 0 ? 0 : _random.Next(3)) switch
+            {
+                0 => (uint)_random.Next(1, ShortMaximum + 1),
+                1 => (uint)_random.Next(600, 100_000),
+                _ => null,
+            };
+            _said.Add(new Message(seconds));
+        }
+        var payload = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{number}"));
+        await _publisher.Publish(
+            Topic, payload, _qos, tag: number, properties: seconds is { } expiry ? Packet.Property(MessageExpiry, expiry) : null);
+    }
+
+    private void Sending(long number)
+    {
+        lock (_gate)
+        {
+            var message = _said[(int)number];
+            message.FirstSend = message.Sends++ == 0 ? _clock.Elapsed : message.FirstSend;
+        }
+    }
+
+    private void Acknowledged(long number)
+    {
+        lock (_gate)
+        {
+            _said[(int)number].Acknowledged = _clock.Elapsed;
+        }
+    }
+
+    private Task Took(TakenMessage taken)
+    {
+        var number = int.Parse(Encoding.UTF8.GetString(taken.Payload.Span), CultureInfo.InvariantCulture);
+        lock (_gate)
+        {
+            var (message, now) = (_said[number], _clock.Elapsed);
+            CheckInterval(taken, message, number, now);
+            // What was begun to be delivered in time is ended, with DUP. [MQTT-3.3.2-5]
+            if (!taken.Dup && message.IsOver(_connectedAfter))
+            {
+                var age = now - message.Acknowledged!.Value;
+                Blame(
+                    KillFault.MessageOutlived, number,
+                    $"{age.TotalMilliseconds:0} ms after its acknowledgement, sent with {Name(message.Seconds)}");
+            }
+            if (message.Came)
+            {
+                if (_qos == 2)
+                {
+                    Blame(KillFault.Doubled, number, "again");
+                }
+                return Task.CompletedTask;
+            }
+            message.Came = true;
+            CheckOrder(message, number, now);
+        }
+        return Task.CompletedTask;
+    }
+
+    private void CheckInterval(in TakenMessage taken, Message message, int number, TimeSpan now)
+    {
+        var properties = ReceivedProperties.Read(taken.Properties.ToArray());
+        uint? left = properties.Has(MessageExpiry) ? properties.Number(MessageExpiry) : null;
+        if (message.Seconds is not { } sent || left is not { } seconds)
+        {
+            if (message.Seconds != left)
+            {
+                Blame(KillFault.ExpiryWrong, number, $"with {Name(left)}, sent with {Name(message.Seconds)}");
+            }
+            return;
+        }
+        // Left is rounded up to whole seconds, and never 0.
+        var atLeast = sent - (now - message.FirstSend + Margin).TotalSeconds;
+        var atMost = message.Acknowledged is { } acknowledged ? sent - (_connectedAfter - acknowledged - Margin).TotalSeconds + 1 : sent;
+        if (seconds < atLeast || seconds > Math.Min(sent, Math.Max(1, atMost)))
+        {
+            Blame(KillFault.ExpiryWrong, number, $"with {Name(seconds)}, sent with {Name(sent)}: {atLeast:0} to {atMost:0} s can be left");
+        }
+    }
+
+    /// <summary>Of those before it that have not come the short ones may have expired, if they have had the time.</summary>
+    private void CheckOrder(Message message, int number, TimeSpan now)
+    {
+        // At QoS 1 the first copy of a message that was sent again may have expired, and the second comes behind others.
+        if (number < _highest && !(message.IsShort && message.Sends > 1 && _qos == 1))
+        {
+            Blame(KillFault.Reordered, number, $"after #{_highest}");
+        }
+        for (var skipped = _highest + 1; skipped < number; skipped++)
+        {
+            if (!_said[skipped].IsShort)
+            {
+                Blame(KillFault.Reordered, number, $"before #{skipped}");
+            }
+            else if (now - _said[skipped].FirstSend is var age && age < TimeSpan.FromSeconds(_said[skipped].Seconds!.Value) - Margin)
+            {
+                Blame(
+                    KillFault.MessageExpiredEarly, skipped,
+                    $"no more, {age.TotalMilliseconds:0} ms after it was sent with {Name(_said[skipped].Seconds)}");
+            }
+        }
+        _highest = Math.Max(_highest, number);
+    }
+
+    private void Blame(KillFault fault, int number, string what) => _ledger.Add(fault, $"{_subscriber.Id} got #{number} {what}");
+
+    private static string Name(uint? seconds) => seconds is { } some ? $"expiry {some} s" : "no expiry";
+
+    private int Count(Func<Message, bool> condition)
+    {
+        lock (_gate)
+        {
+            return _said.Count(condition);
+        }
+    }
+
+    private static Task Wait(int milliseconds, CancellationToken cancel) =>
+        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+}
