@@ -68,7 +68,7 @@ internal sealed class KillBrief : IAsyncDisposable
             {
                 await Stay(either.Token);
             }
-            isHere = _alive is { } alive && _random.Next(2) == 0 ? await ComeBack(alive) : await Outlast(either.Token);
+            isHere = _alive is { } alive && _random.Next(4) > 0 ? await ComeBack(alive) : await Outlast(either.Token);
         }
         await _brief.Cut();
         await _long.Cut();
@@ -93,6 +93,8 @@ internal sealed class KillBrief : IAsyncDisposable
 
     private async Task<bool> ComeBack(TimeSpan alive)
     {
+        // Long enough for a kill to come between.
+        await Task.Delay(_random.Next(400), CancellationToken.None);
         if (!await TryConnect())
         {
             return false;
