@@ -9,7 +9,10 @@ internal static class AzureFailure
         e is RequestFailedException or AggregateException or IOException
         || (e is OperationCanceledException && !cancel.IsCancellationRequested);
 
-    public static QueueUnavailableException Of(string what, Exception e) => new($"{what}: {Reason(e)}", e);
+    /// <summary>What to throw instead. A call that was cancelled between its client's tries ends as cancelled, not as a failure.</summary>
+    public static Exception Of(string what, Exception e, CancellationToken cancel) => e is AggregateException && cancel.IsCancellationRequested
+        ? new OperationCanceledException($"{what}: cancelled", e, cancel)
+        : new QueueUnavailableException($"{what}: {Reason(e)}", e);
 
     // The first line only: the rest of an Azure message is headers.
     private static string Reason(Exception e) => e switch

@@ -28,7 +28,7 @@ public sealed class AzurePayloads : IPayloads
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e, cancel);
         }
     }
 
@@ -51,7 +51,7 @@ public sealed class AzurePayloads : IPayloads
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e, cancel);
         }
     }
 
@@ -67,7 +67,7 @@ public sealed class AzurePayloads : IPayloads
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"blob {_container.Name}/{name}", e);
+            throw AzureFailure.Of($"blob {_container.Name}/{name}", e, cancel);
         }
     }
 
@@ -92,7 +92,7 @@ public sealed class AzurePayloads : IPayloads
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"container {_container.Name}", e);
+            throw AzureFailure.Of($"container {_container.Name}", e, cancel);
         }
     }
 }

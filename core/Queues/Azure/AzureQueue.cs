@@ -53,7 +53,7 @@ public sealed class AzureQueue : IMessageQueue
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"queue {_client.Name}", e);
+            throw AzureFailure.Of($"queue {_client.Name}", e, cancel);
         }
     }
 
@@ -69,7 +69,7 @@ public sealed class AzureQueue : IMessageQueue
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"queue {_client.Name}", e);
+            throw AzureFailure.Of($"queue {_client.Name}", e, cancel);
         }
     }
 
@@ -81,7 +81,7 @@ public sealed class AzureQueue : IMessageQueue
         }
         catch (Exception e) when (AzureFailure.Is(e, cancel))
         {
-            throw AzureFailure.Of($"queue {_client.Name}", e);
+            throw AzureFailure.Of($"queue {_client.Name}", e, cancel);
         }
     }
 

@@ -83,6 +83,11 @@ public sealed class BlobObjectStore(BlobServiceClient service) : IObjectStore
         {
             throw new ObjectStoreException(e.Status, e.ErrorCode ?? "", e.GetRawResponse()?.ClientRequestId ?? "", e);
         }
+        catch (AggregateException e) when (cancel.IsCancellationRequested)
+        {
+            // Between the client's tries.
+            throw new OperationCanceledException("cancelled", e, cancel);
+        }
         catch (Exception e)
             when (e is AggregateException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {

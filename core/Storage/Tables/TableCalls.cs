@@ -154,6 +154,11 @@ internal static class TableCalls
             throw new RegistryUnavailableException(
                 $"table {table.Name} of {table.AccountName} answered {e.Status} {e.ErrorCode}".TrimEnd(), e);
         }
+        catch (AggregateException e) when (cancel.IsCancellationRequested)
+        {
+            // Between the client's tries.
+            throw new OperationCanceledException($"table {table.Name}: cancelled", e, cancel);
+        }
         catch (Exception e) when (e is AggregateException or HttpRequestException or IOException
             || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
