@@ -9,8 +9,8 @@ internal static class AzureFailure
         e is RequestFailedException or AggregateException or IOException
         || (e is OperationCanceledException && !cancel.IsCancellationRequested);
 
-    /// <summary>What to throw instead. A call that was cancelled between its client's tries ends as cancelled, not as a failure.</summary>
-    public static Exception Of(string what, Exception e, CancellationToken cancel) => e is AggregateException && cancel.IsCancellationRequested
+    /// <summary>What to throw instead. A call that was cancelled ends as cancelled, whatever its client makes of its tries.</summary>
+    public static Exception Of(string what, Exception e, CancellationToken cancel) => cancel.IsCancellationRequested
         ? new OperationCanceledException($"{what}: cancelled", e, cancel)
         : new QueueUnavailableException($"{what}: {Reason(e)}", e);
 
