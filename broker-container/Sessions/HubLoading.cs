@@ -52,18 +52,16 @@ public sealed partial class Hub
     private void Load(Session session, LoadedMessages loaded)
     {
         var wanted = NextToSend(session);
-        var atHand = wanted.TakeWhile(w => w.Position >= Log.CommittedPosition).Count();
-        foreach (var (sequence, position) in wanted[..atHand])
+        var isAtHand = wanted.Count > 0 && wanted[0].Position >= Log.CommittedPosition;
+        // As far as they are alike: what comes behind has its turn when these are sent.
+        if (wanted.FindIndex(w => w.Position >= Log.CommittedPosition != isAtHand) is var other and > 0)
         {
-            loaded.Ready.Enqueue((sequence, Read(position)!));
+            wanted.RemoveRange(other, wanted.Count - other);
         }
-        if (atHand > 0 || wanted.Count == 0)
+        if (isAtHand)
         {
+            wanted.ForEach(w => loaded.Ready.Enqueue((w.Sequence, Read(w.Position)!)));
             return;
-        }
-        if (wanted.FindIndex(w => w.Position >= Log.CommittedPosition) is var first and > 0)
-        {
-            wanted.RemoveRange(first, wanted.Count - first);
         }
         loaded.IsLoading = true;
         Broker.Background(() => ReadBack(session, loaded, wanted));

@@ -66,10 +66,14 @@ public sealed partial class Hub
     /// <exception cref="IOException">The disk cannot be read now: a start that went on would forget the message.</exception>
     internal void RestoreRetained(long position)
     {
-        if (Read(position) is { } message)
+        if (LoadNow(position, out var mayComeBack) is { } message)
         {
             Retained.Set(Encoding.UTF8.GetString(message.Topic), message);
             Log.AddReference(position);
+        }
+        else if (mayComeBack)
+        {
+            throw new IOException($"a retained message of shard {Lane.Index} cannot be read back");
         }
     }
 

@@ -13,48 +13,41 @@ public static class PacketStory
     public static string[] TakeStory(this MemoryClient client, bool isV5 = true) => [.. Split(client.TakeReceived()).Select(p => Tell(p, isV5))];
 
     /// <summary>Whole packets, one by one.</summary>
+    /// <exception cref="InvalidDataException">The bytes end within one.</exception>
     public static IEnumerable<byte[]> Split(byte[] bytes)
     {
         for (var at = 0; at < bytes.Length;)
         {
-            int length = 0, shift = 0, header = 1;
-            byte b;
-            do
-            {
-                b = bytes[at + header++];
-                length |= (b & 0x7F) << shift;
-                shift += 7;
-            }
-            while ((b & 0x80) != 0);
-            yield return bytes[at..(at + header + length)];
-            at += header + length;
+            var size = FirstPacket(bytes.AsSpan(at));
+            yield return size > 0 ? bytes[at..(at + size)] : throw new InvalidDataException("the bytes end within a packet");
+            at += size;
         }
     }
 
     /// <summary>How many of the bytes are whole packets.</summary>
     public static int WholePackets(byte[] bytes)
     {
-        for (var whole = 0; ;)
+        var whole = 0;
+        while (FirstPacket(bytes.AsSpan(whole)) is var size and > 0)
         {
-            int length = 0, shift = 0, at = whole + 1;
-            byte b;
-            do
-            {
-                if (at >= bytes.Length)
-                {
-                    return whole;
-                }
-                b = bytes[at++];
-                length |= (b & 0x7F) << shift;
-                shift += 7;
-            }
-            while ((b & 0x80) != 0);
-            if (at + length > bytes.Length)
-            {
-                return whole;
-            }
-            whole = at + length;
+            whole += size;
         }
+        return whole;
+    }
+
+    /// <summary>Bytes of the first packet; 0 when it is not whole.</summary>
+    private static int FirstPacket(ReadOnlySpan<byte> bytes)
+    {
+        var length = 0;
+        for (var at = 1; at < bytes.Length; at++)
+        {
+            length |= (bytes[at] & 0x7F) << (7 * (at - 1));
+            if ((bytes[at] & 0x80) == 0)
+            {
+                return at + 1 + length <= bytes.Length ? at + 1 + length : 0;
+            }
+        }
+        return 0;
     }
 
     /// <summary>One packet.</summary>
