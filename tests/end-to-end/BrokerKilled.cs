@@ -10,13 +10,18 @@ namespace IotHub.EndToEnd;
 /// </summary>
 public sealed class BrokerKilled
 {
-    [Fact]
-    public async Task A_broker_that_is_killed_again_and_again_loses_doubles_and_reorders_nothing()
+    /// <param name="seed">Null for another one each time; the other kills four times while everybody is still coming back, so that on a slow
+    /// machine nobody had said anything when the run ended.</param>
+    [Theory]
+    [InlineData(null)]
+    [InlineData(30520260)]
+    public async Task A_broker_that_is_killed_again_and_again_loses_doubles_and_reorders_nothing(int? seed)
     {
         using var files = new TempFolder("kill");
-        var report = await KillTest.Run(new KillOptions { DataFolder = files.Combine("data"), Kills = 4, Seed = Random.Shared.Next() });
+        var report = await KillTest.Run(
+            new KillOptions { DataFolder = files.Combine("data"), Kills = 4, Seed = seed ?? Random.Shared.Next() });
         Assert.True(report.IsFaultless, report.Write());
-        Assert.True(report is { Kills: >= 4, Acknowledged: > 0 } && report.Deliveries >= report.Published, report.Write());
+        Assert.True(report is { Kills: >= 4, LeastAcknowledged: > 0 } && report.Deliveries >= report.Published, report.Write());
         Assert.True(report is { LongLived: > 0, Expired: > 0, BriefSessionsGone: > 0 }, report.Write());
         Assert.True(report.Connections.All(count => count > 0), report.Write());
     }

@@ -15,6 +15,9 @@ internal sealed class KillExpiring : IAsyncDisposable
     private const int OpenMaximum = 60;
     private const byte MessageExpiry = 0x02;
 
+    /// <summary>With a short expiry, with a long one, without.</summary>
+    private const int Kinds = 3;
+
     /// <summary>Longest of the short intervals, in seconds: with the margin they can be seen too early as well as too late.</summary>
     private const int ShortMaximum = 3;
 
@@ -80,16 +83,18 @@ internal sealed class KillExpiring : IAsyncDisposable
         await _subscriber.Cut();
     }
 
+    /// <param name="end">From then on it stops, once it has said a message of each kind and all are acknowledged.</param>
+    /// <param name="stop">From then on it stops at once.</param>
     public async Task Publish(CancellationToken end, CancellationToken stop)
     {
-        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count > 0 && _publisher.OpenPublishes == 0))
+        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count >= Kinds && _publisher.OpenPublishes == 0))
         {
             if (!_publisher.IsConnected)
             {
                 await _publisher.Cut();
                 await _publishing.Return(stop);
             }
-            else if (!(end.IsCancellationRequested && _said.Count > 0) && _publisher.OpenPublishes < OpenMaximum)
+            else if (!(end.IsCancellationRequested && _said.Count >= Kinds) && _publisher.OpenPublishes < OpenMaximum)
             {
                 await PublishOne();
             }
@@ -155,7 +160,7 @@ internal sealed class KillExpiring : IAsyncDisposable
         lock (_gate)
         {
             number = _said.Count;
-            seconds = (number == 0 ? 0 : _random.Next(3)) switch
+            seconds = (number < Kinds ? number : _random.Next(Kinds)) switch
             {
                 0 => (uint)_random.Next(1, ShortMaximum + 1),
                 1 => (uint)_random.Next(600, 100_000),

@@ -22,17 +22,17 @@ internal sealed class KillPublisher : IAsyncDisposable
         _lasting = new KillClient(broker, ledger, _client);
     }
 
-    /// <summary>Until it is asked to end and all it said is acknowledged.</summary>
+    /// <summary>Until it is asked to end, has said something, and all it said is acknowledged.</summary>
     public async Task Run(CancellationToken end, CancellationToken stop)
     {
-        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _client.OpenPublishes == 0))
+        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _stream.Published > 0 && _client.OpenPublishes == 0))
         {
             if (!_client.IsConnected)
             {
                 await _client.Cut();
                 await _lasting.Return(stop);
             }
-            else if (!end.IsCancellationRequested)
+            else if (!(end.IsCancellationRequested && _stream.Published > 0))
             {
                 await Burst(_random.Next(1, 7));
             }

@@ -11,6 +11,9 @@ public sealed record KillReport
     public required TimeSpan Took { get; init; }
     public required int Published { get; init; }
     public required int Acknowledged { get; init; }
+
+    /// <summary>Of the publisher that has the fewest.</summary>
+    public required int LeastAcknowledged { get; init; }
     public required long Deliveries { get; init; }
     public required long PermittedRepeats { get; init; }
     public required int Sessions { get; init; }
