@@ -15,10 +15,13 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     /// <summary>A segment or note that is being made; whatever has this name was not finished.</summary>
     private const string UnfinishedName = "unfinished";
 
-    /// <summary>Zeros that the next segment will stand in.</summary>
+    /// <summary>Zeros that a next segment will stand in. Each has a name of its own: one can be taken while another is laid out.</summary>
     private const string PreparedName = "prepared";
 
-    private SafeFileHandle? _prepared;
+    private PreparedFile? _prepared;
+    private int _preparations;
+
+    private sealed record PreparedFile(string Path, SafeFileHandle File);
 
     public int Shard => shard;
 
@@ -29,7 +32,10 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     public IReadOnlyList<ISegment> Open()
     {
         File.Delete(Path.Combine(folder, UnfinishedName));
-        File.Delete(Path.Combine(folder, PreparedName));
+        foreach (var prepared in Directory.GetFiles(folder, PreparedName + "*"))
+        {
+            File.Delete(prepared);
+        }
         var segments = new List<ISegment>();
         try
         {
@@ -50,13 +56,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     public ISegment Create(long first, ReadOnlySpan<byte> header)
     {
         var path = Path.Combine(folder, first.ToString($"D{NameDigits}", CultureInfo.InvariantCulture) + Extension);
-        var file = Interlocked.Exchange(ref _prepared, null);
-        var unfinished = Path.Combine(folder, file is null ? UnfinishedName : PreparedName);
-        if (file is null)
-        {
-            File.Delete(unfinished);
-            file = PrivateFile.Create(unfinished);
-        }
+        var (unfinished, file) = Interlocked.Exchange(ref _prepared, null) ?? CreateUnfinished();
         try
         {
             PrivateFile.Write(file, header, 0);
@@ -66,7 +66,7 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         }
         catch
         {
-            file.Dispose();
+            Discard(file, unfinished);
             throw;
         }
         return new FileSegment(path, first, file);
@@ -74,9 +74,11 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
 
     public void Prepare(long length)
     {
-        var path = Path.Combine(folder, PreparedName);
-        // There may be one from a time when the disk failed.
-        File.Delete(path);
+        if (Volatile.Read(ref _prepared) is not null)
+        {
+            return;
+        }
+        var path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{PreparedName}-{++_preparations}"));
         var file = PrivateFile.Create(path);
         try
         {
@@ -84,11 +86,10 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
         }
         catch
         {
-            file.Dispose();
-            File.Delete(path);
+            Discard(file, path);
             throw;
         }
-        Interlocked.Exchange(ref _prepared, file)?.Dispose();
+        Volatile.Write(ref _prepared, new PreparedFile(path, file));
     }
 
     public byte[]? ReadNote()
@@ -114,6 +115,27 @@ public sealed class FileShardFiles(string folder, int shard, Guid storeId) : ISh
     {
         File.Delete(segment.Name);
         DiskSync.Folder(folder);
+    }
+
+    /// <summary>It would take room on a disk that may be full.</summary>
+    private static void Discard(SafeFileHandle file, string path)
+    {
+        file.Dispose();
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The next start does.
+        }
+    }
+
+    private PreparedFile CreateUnfinished()
+    {
+        var path = Path.Combine(folder, UnfinishedName);
+        File.Delete(path);
+        return new PreparedFile(path, PrivateFile.Create(path));
     }
 
     private static long PositionIn(string path)

@@ -22,7 +22,7 @@ public interface IShardFiles
 
     /// <summary>
     /// Lays out zeros up to <paramref name="length"/> that the next <see cref="Create"/> begins with, so that nobody waits for that then.
-    /// One at a time, on any thread, beside everything else. Durable when it returns.
+    /// One at a time, on any thread, beside everything else. Durable when it returns. Does nothing while there is one that was not taken.
     /// </summary>
     void Prepare(long length);
 

@@ -48,6 +48,24 @@ public sealed class FileStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_segment_stands_in_its_file_while_the_next_ones_are_laid_out()
+    {
+        // It was written into a file without a name, and zeros got its name, when another file was laid out meanwhile.
+        using var store = BrokerStore.Open(_folder.Path, 1);
+        var files = store.FilesOf(0);
+        const int Rounds = 200;
+        for (var i = 1; i <= Rounds; i++)
+        {
+            files.Prepare(64 * 1024);
+            var next = Task.Run(() => files.Prepare(512 * 1024));
+            using var segment = files.Create(i, BitConverter.GetBytes(i));
+            await next;
+            Assert.Equal(i, BitConverter.ToInt32(File.ReadAllBytes(segment.Name).AsSpan(0, 4)));
+            files.Delete(segment);
+        }
+    }
+
+    [Fact]
     public void Segments_follow_each_other_and_go_when_nobody_needs_them()
     {
         using var store = BrokerStore.Open(_folder.Path, 1);
@@ -204,13 +222,13 @@ public sealed class FileStoreTests : IDisposable
             Assert.Equal(3, Names().Length);
             Assert.True(log.TakePreparing());
             log.Prepare();
-            Assert.Contains("prepared", Names());
+            Assert.Contains("prepared-2", Names());
         }
         var bodies = new List<char>();
         using var again = BrokerStore.Open(_folder.Path, 1);
         using var reopened = ShardLog.Open(again.FilesOf(0), options, (_, _, body) => bodies.Add((char)body[^1]));
         Assert.Equal(['a', 'b'], bodies);
-        Assert.DoesNotContain("prepared", Names());
+        Assert.DoesNotContain("prepared-2", Names());
     }
 
     private string[] Names() => [.. Directory.GetFiles(_folder.Combine("shard-00")).Select(path => Path.GetFileName(path))];
