@@ -72,6 +72,7 @@ public sealed partial class Hub
             HubId = Id,
             // What a network or the hub itself publishes is not kept, whatever it says.
             IsRetained = message.Retain && message.Publisher is not null && !message.Payload.IsEmpty,
+            RetainedBy = message.Payload.IsEmpty ? null : message.RetainedBy,
             Publisher = isIncoming ? message.Publisher!.Number : 0,
             IncomingPacketId = message.IncomingPacketId,
             Routes = routes,

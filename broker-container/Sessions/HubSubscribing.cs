@@ -92,7 +92,9 @@ public sealed partial class Hub
         return ReasonCode.Success;
     }
 
-    /// <summary>Queues the retained messages that match, behind what waits already. [MQTT-3.3.1-9]</summary>
+    /// <summary>
+    /// Queues the retained messages that match, behind what waits already; with No Local not the client's own. [MQTT-3.3.1-9] [MQTT-3.8.3-3]
+    /// </summary>
     public void SendRetained(Subscription subscription)
     {
         var session = subscription.Session;
@@ -108,7 +110,8 @@ public sealed partial class Hub
                 ReleaseRetained(Retained.Remove(topic)!);
                 continue;
             }
-            if (session.Rights.MayReceive(topic))
+            var isOwn = subscription.Options.NoLocal && message.RetainedBy == session.Key;
+            if (!isOwn && session.Rights.MayReceive(topic))
             {
                 message.AddReference();
                 var qos = Math.Min(message.Qos, subscription.Options.Qos);

@@ -154,6 +154,7 @@ public sealed partial class Lane
             Payload = message.Payload,
             HubId = message.HubId,
             IsRetained = retained is not null,
+            RetainedBy = retained?.RetainedBy,
             Routes = owed,
         });
         foreach (var (session, receiver) in receivers)

@@ -24,6 +24,9 @@ public sealed class Message
     /// <summary>Milliseconds of the lane's clock, or <see cref="long.MaxValue"/> for never.</summary>
     public long ExpiresAt { get; private set; }
 
+    /// <summary>Who published it; only of one that was published to be retained, and known.</summary>
+    public SessionKey? RetainedBy { get; private set; }
+
     public int References { get; private set; }
 
     /// <summary>Where its record lies in the log; 0 when it is in memory only.</summary>
@@ -48,6 +51,7 @@ public sealed class Message
         from.Properties.CopyTo(_data.AsSpan(_topicLength));
         from.Payload.CopyTo(_data.AsSpan(_topicLength + _propertiesLength));
         (Qos, PayloadIsText, ExpiresAt, References, Position) = (from.Qos, from.PayloadIsText, from.ExpiresAt, 1, 0);
+        RetainedBy = from.RetainedBy;
     }
 
     internal void Fill(in MessageRecord from, long position)
@@ -61,6 +65,7 @@ public sealed class Message
         from.Properties.CopyTo(_data.AsSpan(_topicLength));
         from.Payload.CopyTo(_data.AsSpan(_topicLength + _propertiesLength));
         (Qos, PayloadIsText, ExpiresAt, References, Position) = (from.Qos, from.PayloadIsText, from.ExpiresAt, 1, position);
+        RetainedBy = from.RetainedBy;
     }
 
     internal void AddReference() => References++;
@@ -99,6 +104,9 @@ public readonly ref struct PublishedMessage
 
     /// <summary>The session that published it, for No Local; null for networks and events.</summary>
     public Session? Publisher { get; init; }
+
+    /// <summary>What is kept with it when it is retained, for No Local of those who come later.</summary>
+    public SessionKey? RetainedBy => Retain ? Publisher?.Key : null;
 
     /// <summary>Packet id of a client's QoS 2 publish, which must be known again after a crash; else 0.</summary>
     public ushort IncomingPacketId { get; init; }

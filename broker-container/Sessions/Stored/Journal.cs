@@ -9,8 +9,8 @@ namespace IotHub.Broker.Sessions.Stored;
 /// </summary>
 public sealed class Journal(ShardLog log, long nextSession, int pendingBytesMaximum)
 {
-    /// <summary>Of what the records mean; a broker that finds a higher one refuses to start.</summary>
-    public const byte Version = 1;
+    /// <summary>Of what the records mean; a broker that finds a higher one refuses to start. 2: retained messages say who published them.</summary>
+    public const byte Version = 2;
 
     private List<Action> _afterCommit = [];
     private List<Action> _committing = [];

@@ -15,7 +15,7 @@ public readonly record struct StoredReceiver(
 /// <remarks>
 /// <code>
 /// u8 qos | u8 flags | u16 topic size | u32 properties size | u32 payload size | u32 receivers | i64 expires at
-/// [retained or routed: 16 hub] [has publisher: i64 session, u16 packet id]
+/// [retained or routed: 16 hub] [retained by a client: 16 device, text client id] [has publisher: i64 session, u16 packet id]
 /// [routed: 16 message id, i64 received at, u16 n, n x 16 route]
 /// topic | properties | payload | receivers x (i64 session, i64 sequence, u16 packet id, u8 flags, u8 n ids, n x u32 id, [text share filter])
 /// </code>
@@ -29,6 +29,8 @@ internal readonly ref struct MessageRecord
     private const byte PublisherFlag = 4;
     private const byte RoutedFlag = 8;
     private const byte RoutedRetainFlag = 16;
+    private const byte RetainedByFlag = 32;
+    private const byte AllFlags = 63;
 
     private const byte ReceiverRetainFlag = 4;
     private const byte ReceiverShareFlag = 8;
@@ -38,11 +40,16 @@ internal readonly ref struct MessageRecord
         var reader = new RecordSpan(body);
         Qos = reader.Byte();
         var flags = reader.Byte();
+        if (flags > AllFlags)
+        {
+            throw new InvalidDataException($"a message with flags 0x{flags:X2}, which this broker does not know: a newer one wrote it");
+        }
         int topic = reader.UInt16(), properties = (int)reader.UInt32(), payload = (int)reader.UInt32();
         Receivers = (int)reader.UInt32();
         ExpiresAt = reader.Int64();
         (PayloadIsText, IsRetained) = ((flags & TextFlag) != 0, (flags & RetainedFlag) != 0);
         HubId = (flags & (RetainedFlag | RoutedFlag)) != 0 ? reader.Id() : default;
+        RetainedBy = (flags & RetainedByFlag) != 0 ? new SessionKey(reader.Id(), reader.Text()) : null;
         if ((flags & PublisherFlag) != 0)
         {
             (Publisher, IncomingPacketId) = (reader.Int64(), reader.UInt16());
@@ -69,6 +76,7 @@ internal readonly ref struct MessageRecord
     public bool IsRetained { get; }
     public long ExpiresAt { get; }
     public Guid HubId { get; }
+    public SessionKey? RetainedBy { get; }
     public long Publisher { get; }
     public ushort IncomingPacketId { get; }
     public OwedRoutes? Routes { get; }
@@ -106,7 +114,7 @@ internal readonly ref struct MessageRecord
         log.Byte(message.Qos);
         log.Byte((byte)((message.PayloadIsText ? TextFlag : 0) | (message.IsRetained ? RetainedFlag : 0)
             | (message.Publisher != 0 ? PublisherFlag : 0) | (routes is not null ? RoutedFlag : 0)
-            | (routes is { Retain: true } ? RoutedRetainFlag : 0)));
+            | (routes is { Retain: true } ? RoutedRetainFlag : 0) | (message.RetainedBy is not null ? RetainedByFlag : 0)));
         log.UInt16((ushort)message.Topic.Length);
         log.UInt32((uint)message.Properties.Length);
         log.UInt32((uint)message.Payload.Length);
@@ -115,6 +123,11 @@ internal readonly ref struct MessageRecord
         if (message.IsRetained || routes is not null)
         {
             log.Id(message.HubId);
+        }
+        if (message.RetainedBy is { } client)
+        {
+            log.Id(client.DeviceId);
+            log.Text(client.ClientId);
         }
         if (message.Publisher != 0)
         {
@@ -176,6 +189,9 @@ internal readonly ref struct StoredMessage
     public required ReadOnlySpan<byte> Payload { get; init; }
     public Guid HubId { get; init; }
     public bool IsRetained { get; init; }
+
+    /// <summary>Whose message it is that is retained; null unless it is, and known.</summary>
+    public SessionKey? RetainedBy { get; init; }
 
     /// <summary>Number of the stored session whose QoS 2 publish it was, or 0.</summary>
     public long Publisher { get; init; }

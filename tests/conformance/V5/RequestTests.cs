@@ -39,6 +39,27 @@ public sealed class RequestTests : Conversation
         await client.ExpectAck(5, 9);
     }
 
+    [Fact]
+    [Statement("MQTT-3.8.3-3")]
+    public async Task No_Local_keeps_a_publishers_own_retained_message_from_itself()
+    {
+        var client = await Connect("c", 5);
+        await client.Publish("t", "own", 1, retain: true);
+        await client.Subscribe("t", 0x05);
+        await client.ExpectNothing();
+        await client.Subscribe("t", 0x01);
+        Assert.Equal("own", (await client.Take()).Payload);
+        var other = await Connect("other", 5);
+        await other.Subscribe("t", 0x05);
+        Assert.Equal("own", (await other.Take()).Payload);
+        await Cut(client);
+        client = await Connect("c", 5);
+        await client.Subscribe("#", 0x06);
+        await client.ExpectNothing();
+        await other.Publish("t", "others", 1, retain: true);
+        Assert.Equal("others", (await client.Take()).Payload);
+    }
+
     [Theory]
     [InlineData("82 00 0001 00 000A 24736861 72652F67 2F74 04", 0x82)] // No Local on a shared subscription: $share/g/t
     [InlineData("82 07 0001 00 0001 74 40", 0x81)]

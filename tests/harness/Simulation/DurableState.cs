@@ -32,7 +32,7 @@ public sealed class DurableState
             foreach (var message in hub.Retained.Matching("#").Where(m => m.Position != 0))
             {
                 var key = $"retained {Text(message.Topic)}";
-                state._lines[key] = $"{Head(message.Payload)} qos {message.Qos} expires {message.ExpiresAt}";
+                state._lines[key] = $"{Head(message.Payload)} qos {message.Qos} expires {message.ExpiresAt} by {message.RetainedBy}";
                 state._expire[key] = message.ExpiresAt;
             }
         }

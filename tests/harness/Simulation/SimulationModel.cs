@@ -204,7 +204,8 @@ public sealed partial class SimulationModel(SimulatedBroker broker, bool isLossy
         }
         foreach (var (topic, (message, _, _)) in _retained)
         {
-            if (!message.IsEmpty && message.ExpiresLast > broker.Lane.Now && TopicFilter.Matches(filter, topic))
+            var isOwn = wanted.NoLocal && message.Publisher == session.ClientId;
+            if (!isOwn && !message.IsEmpty && message.ExpiresLast > broker.Lane.Now && TopicFilter.Matches(filter, topic))
             {
                 Owe(session, message, Math.Min(wanted.Qos!.Value, message.Qos), withRetain: true, isFromRetained: true);
             }

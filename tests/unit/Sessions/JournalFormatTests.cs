@@ -43,14 +43,16 @@ public sealed class JournalFormatTests : IDisposable
         string.Join(", ", Enum.GetValues<RecordKind>().Select(kind => $"{kind} {(byte)kind}")));
 
     [Fact]
-    public void Each_record_has_these_bytes() => Assert.Equal(Vectors, WriteAll());
+    public void Each_record_has_these_bytes() => Assert.Equal(VectorsOf(Journal.Version), WriteAll());
 
-    [Fact]
-    public void These_bytes_are_read_for_good()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void These_bytes_are_read_for_good(int version)
     {
         var shard = new RecoveredShard(rememberedIds: 10);
         var position = 48L;
-        foreach (var line in Vectors)
+        foreach (var line in VectorsOf(version))
         {
             var (kind, body) = (line.Split(' ')[0], Convert.FromHexString(line.Split(' ')[1]));
             if (!kind.EndsWith("Ended", StringComparison.Ordinal) && kind is not ("Done" or "RoutesDone" or "RetainedCleared"))
@@ -83,11 +85,22 @@ public sealed class JournalFormatTests : IDisposable
         Assert.Equal(6, shard.NextSession);
     }
 
+    [Theory]
+    [InlineData(1, null)]
+    [InlineData(2, "client ü")]
+    public void A_retained_message_says_whose_it_is_since_version_2(int version, string? expected)
+    {
+        var line = VectorsOf(version).Single(v => v.StartsWith("Message ", StringComparison.Ordinal));
+        var message = MessageRecord.Read(Convert.FromHexString(line.Split(' ')[1]));
+        Assert.Equal(expected is null ? null : new SessionKey(DeviceId, expected), message.RetainedBy);
+        Assert.Equal("a/b", System.Text.Encoding.UTF8.GetString(message.Topic));
+    }
+
     [Fact]
     public void What_ends_ends()
     {
         var shard = new RecoveredShard(rememberedIds: 10);
-        foreach (var line in Vectors)
+        foreach (var line in VectorsOf(Journal.Version))
         {
             shard.Apply(48, (byte)Enum.Parse<RecordKind>(line.Split(' ')[0]), Convert.FromHexString(line.Split(' ')[1]));
         }
@@ -100,7 +113,8 @@ public sealed class JournalFormatTests : IDisposable
 
     [Theory]
     [InlineData(200, "", "a record of kind 200, which this broker does not know: a newer one wrote it")]
-    [InlineData(1, "02", "records of version 2; this one reads up to 1")]
+    [InlineData(1, "03", "records of version 3; this one reads up to 2")]
+    [InlineData(7, "0140", "a message with flags 0x40, which this broker does not know: a newer one wrote it")]
     [InlineData(10, "0500", "a record ends before its last field")]
     public void What_a_newer_broker_wrote_is_refused_in_words(byte kind, string body, string expected)
     {
@@ -137,6 +151,7 @@ public sealed class JournalFormatTests : IDisposable
             Payload = "hello"u8,
             HubId = HubId,
             IsRetained = true,
+            RetainedBy = new SessionKey(DeviceId, "client ü"),
             Publisher = 5,
             IncomingPacketId = 21,
             Routes = new OwedRoutes(HubId, MessageId, 1_764_000_000_000, [RouteId], Retain: true),
@@ -162,9 +177,20 @@ public sealed class JournalFormatTests : IDisposable
         return records;
     }
 
-    private static readonly List<string> Vectors =
+    private const string MessageOf1 = "Message "
+        + "021f0300040000000500000001000000f8770800000000001111111122223333444455555555555505000000000000001500bbbbbbbbccccdddd"
+        + "eeeeffffffffffff00e897b69a010000010001010101020203030404050505050505612f620300016368656c6c6f050000000000000009000000"
+        + "0000000007000e020b0000000c0000000c002473686172652f672f612f2b";
+
+    private const string MessageOf2 = "Message "
+        + "023f0300040000000500000001000000f87708000000000011111111222233334444555555555555"
+        + "66666666777788889999aaaaaaaaaaaa0900636c69656e7420c3bc05000000000000001500bbbbbbbbccccdddd"
+        + "eeeeffffffffffff00e897b69a010000010001010101020203030404050505050505612f620300016368656c6c6f050000000000000009000000"
+        + "0000000007000e020b0000000c0000000c002473686172652f672f612f2b";
+
+    private static List<string> VectorsOf(int version) =>
     [
-        "Clock " + "010a0b0c0d0102030405060708090a0b0cc82c01000000000040e2010000000000",
+        $"Clock {version:x2}" + "0a0b0c0d0102030405060708090a0b0cc82c01000000000040e2010000000000",
         "SessionImage " + "05000000000000001111111122223333444455555555555566666666777788889999aaaaaaaaaaaa0900636c69656e7420c3bc100e0000583e0f"
             + "0000000000c08c0d0000000000020300772f741d1e0000003c000000070000002600016b0001760400000077696c6c0100000000000000010000"
             + "0000000000010000000300612f2b1effffff0f010000001500010000000a000000000000000800",
@@ -172,9 +198,7 @@ public sealed class JournalFormatTests : IDisposable
             + "77696c6c",
         "Subscribed " + "05000000000000000300612f2b1effffff0f",
         "Unsubscribed " + "05000000000000000400676f6e65",
-        "Message " + "021f0300040000000500000001000000f8770800000000001111111122223333444455555555555505000000000000001500bbbbbbbbccccdddd"
-            + "eeeeffffffffffff00e897b69a010000010001010101020203030404050505050505612f620300016368656c6c6f050000000000000009000000"
-            + "0000000007000e020b0000000c0000000c002473686172652f672f612f2b",
+        version == 1 ? MessageOf1 : MessageOf2,
         "Sent " + "050000000000000009000000000000000700",
         "Received " + "05000000000000000a000000000000000800",
         "Done " + "05000000000000000900000000000000",

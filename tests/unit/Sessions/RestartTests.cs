@@ -167,6 +167,21 @@ public class RestartTests
     }
 
     [Fact]
+    public void Whose_a_retained_message_is_comes_back_too()
+    {
+        var client = Clean("pub");
+        client.Send(Packet.Publish("kept", "own", 1, 1, retain: true));
+        _broker.Run();
+        _broker.Crash();
+        var back = Clean("pub");
+        back.Send(Packet.Subscribe(1, true, 0, ("#", 1 | 4)));
+        Assert.Equal(["SUBACK #1 01"], Heard(back));
+        var other = Clean("other");
+        other.Send(Packet.Subscribe(1, true, 0, ("#", 1 | 4)));
+        Assert.Equal(["SUBACK #1 01", "PUBLISH 1 retain #1 kept=own"], Heard(other));
+    }
+
+    [Fact]
     public void A_clean_session_is_gone_and_one_started_anew_does_not_come_back()
     {
         var clean = Clean("clean");
