@@ -47,7 +47,12 @@ public sealed class TestApi : IAsyncDisposable
     private TestApi(WebApplication app, ShiftedTime time)
     {
         _app = app;
-        _http = new HttpClient { BaseAddress = new Uri(app.Urls.Single() + "/iot/v1/regions/fr-par/") };
+        _http = new HttpClient
+        {
+            BaseAddress = new Uri(app.Urls.Single() + "/iot/v1/regions/fr-par/"),
+            // One call may be ten thousand devices, and the machine may have other things to do.
+            Timeout = TimeSpan.FromMinutes(5),
+        };
         Time = time;
         Registry = app.Services.GetRequiredService<IRegistry>();
         Keys = app.Services.GetRequiredService<IApiKeys>();
