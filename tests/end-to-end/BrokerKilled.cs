@@ -22,7 +22,7 @@ public sealed class BrokerKilled
             new KillOptions { DataFolder = files.Combine("data"), Kills = 4, Seed = seed ?? Random.Shared.Next() });
         Assert.True(report.IsFaultless, report.Write());
         Assert.True(report is { Kills: >= 4, LeastAcknowledged: > 0 } && report.Deliveries >= report.Published, report.Write());
-        Assert.True(report is { LongLived: > 0, Expired: > 0, BriefSessionsGone: > 0 }, report.Write());
+        Assert.True(report is { LongLived: > 0, Expired: > 0, BriefSessionsGone: > 0, RetainedLongLived: > 0, RetainedExpired: > 0 }, report.Write());
         Assert.True(report.Connections.All(count => count > 0), report.Write());
     }
 

@@ -6,23 +6,12 @@ using IotHub.Harness.Mqtt;
 namespace IotHub.Harness.Kill;
 
 /// <summary>
-/// A stream of messages without expiry, with a long one and with a short one, to a session that is away most of the time. All times are the
-/// clients': a message's time begins between its first PUBLISH and its acknowledgement, and the broker sends it between the begin of the
-/// connection and its arrival, so that a slow machine can excuse a fault but never make one. Time goes on while the broker is down. (D5)
+/// A stream of messages without expiry, with a long one and with a short one, to a session that is away most of the time. Time goes on
+/// while the broker is down. (D5)
 /// </summary>
 internal sealed class KillExpiring : IAsyncDisposable
 {
     private const int OpenMaximum = 60;
-    private const byte MessageExpiry = 0x02;
-
-    /// <summary>With a short expiry, with a long one, without.</summary>
-    private const int Kinds = 3;
-
-    /// <summary>Longest of the short intervals, in seconds: with the margin they can be seen too early as well as too late.</summary>
-    private const int ShortMaximum = 3;
-
-    /// <summary>What the broker's clock may be off: it counts in milliseconds and goes on over a kill.</summary>
-    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(1);
     private readonly Ledger _ledger;
     private readonly byte _qos;
     private readonly Random _random;
@@ -32,23 +21,9 @@ internal sealed class KillExpiring : IAsyncDisposable
     private readonly KillClient _subscribing;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly Lock _gate = new();
-    private readonly List<Message> _said = [];
+    private readonly List<ExpiringMessage> _said = [];
     private TimeSpan _connectedAfter;
     private int _highest = -1;
-
-    /// <param name="Seconds">Its Message Expiry Interval; null without.</param>
-    private sealed record Message(uint? Seconds)
-    {
-        public bool IsShort => Seconds <= ShortMaximum;
-        public int Sends { get; set; }
-        public TimeSpan FirstSend { get; set; }
-        public TimeSpan? Acknowledged { get; set; }
-        public bool Came { get; set; }
-
-        /// <summary>Its time is over at that moment, by more than the margin.</summary>
-        public bool IsOver(TimeSpan at) =>
-            Acknowledged is { } time && Seconds is { } seconds && at > time + TimeSpan.FromSeconds(seconds) + Margin;
-    }
 
     public KillExpiring(KilledBroker broker, Ledger ledger, byte qos, int seed)
     {
@@ -87,14 +62,14 @@ internal sealed class KillExpiring : IAsyncDisposable
     /// <param name="stop">From then on it stops at once.</param>
     public async Task Publish(CancellationToken end, CancellationToken stop)
     {
-        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count >= Kinds && _publisher.OpenPublishes == 0))
+        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count >= ExpiringMessage.Kinds && _publisher.OpenPublishes == 0))
         {
             if (!_publisher.IsConnected)
             {
                 await _publisher.Cut();
                 await _publishing.Return(stop);
             }
-            else if (!(end.IsCancellationRequested && _said.Count >= Kinds) && _publisher.OpenPublishes < OpenMaximum)
+            else if (!(end.IsCancellationRequested && _said.Count >= ExpiringMessage.Kinds) && _publisher.OpenPublishes < OpenMaximum)
             {
                 await PublishOne();
             }
@@ -132,7 +107,7 @@ internal sealed class KillExpiring : IAsyncDisposable
         {
             foreach (var (number, message) in _said.Index().Where(m => !m.Item.IsShort && !m.Item.Came))
             {
-                _ledger.Add(KillFault.LongLivedLost, $"{_subscriber.Id} never got #{number}, sent with {Name(message.Seconds)}");
+                _ledger.Add(KillFault.LongLivedLost, $"{_subscriber.Id} never got #{number}, sent with {message.Expiry}");
             }
         }
     }
@@ -156,21 +131,15 @@ internal sealed class KillExpiring : IAsyncDisposable
     private async Task PublishOne()
     {
         int number;
-        uint? seconds;
+        ExpiringMessage message;
         lock (_gate)
         {
             number = _said.Count;
-            seconds = (number < Kinds ? number : _random.Next(Kinds)) switch
-            {
-                0 => (uint)_random.Next(1, ShortMaximum + 1),
-                1 => (uint)_random.Next(600, 100_000),
-                _ => null,
-            };
-            _said.Add(new Message(seconds));
+            message = ExpiringMessage.Of(number < ExpiringMessage.Kinds ? number : _random.Next(ExpiringMessage.Kinds), _random);
+            _said.Add(message);
         }
         var payload = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{number}"));
-        await _publisher.Publish(
-            Topic, payload, _qos, tag: number, properties: seconds is { } expiry ? Packet.Property(MessageExpiry, expiry) : null);
+        await _publisher.Publish(Topic, payload, _qos, tag: number, properties: message.ToProperties());
     }
 
     private void Sending(long number)
@@ -196,14 +165,17 @@ internal sealed class KillExpiring : IAsyncDisposable
         lock (_gate)
         {
             var (message, now) = (_said[number], _clock.Elapsed);
-            CheckInterval(taken, message, number, now);
+            if (message.WrongInterval(taken, _connectedAfter, now) is { } wrong)
+            {
+                Blame(KillFault.ExpiryWrong, number, wrong);
+            }
             // What was begun to be delivered in time is ended, with DUP. [MQTT-3.3.2-5]
             if (!taken.Dup && message.IsOver(_connectedAfter))
             {
                 var age = now - message.Acknowledged!.Value;
                 Blame(
                     KillFault.MessageOutlived, number,
-                    $"{age.TotalMilliseconds:0} ms after its acknowledgement, sent with {Name(message.Seconds)}");
+                    $"{age.TotalMilliseconds:0} ms after its acknowledgement, sent with {message.Expiry}");
             }
             if (message.Came)
             {
@@ -219,29 +191,8 @@ internal sealed class KillExpiring : IAsyncDisposable
         return Task.CompletedTask;
     }
 
-    private void CheckInterval(in TakenMessage taken, Message message, int number, TimeSpan now)
-    {
-        var properties = ReceivedProperties.Read(taken.Properties.ToArray());
-        uint? left = properties.Has(MessageExpiry) ? properties.Number(MessageExpiry) : null;
-        if (message.Seconds is not { } sent || left is not { } seconds)
-        {
-            if (message.Seconds != left)
-            {
-                Blame(KillFault.ExpiryWrong, number, $"with {Name(left)}, sent with {Name(message.Seconds)}");
-            }
-            return;
-        }
-        // Left is rounded up to whole seconds, and never 0.
-        var atLeast = sent - (now - message.FirstSend + Margin).TotalSeconds;
-        var atMost = message.Acknowledged is { } acknowledged ? sent - (_connectedAfter - acknowledged - Margin).TotalSeconds + 1 : sent;
-        if (seconds < atLeast || seconds > Math.Min(sent, Math.Max(1, atMost)))
-        {
-            Blame(KillFault.ExpiryWrong, number, $"with {Name(seconds)}, sent with {Name(sent)}: {atLeast:0} to {atMost:0} s can be left");
-        }
-    }
-
     /// <summary>Of those before it that have not come the short ones may have expired, if they have had the time.</summary>
-    private void CheckOrder(Message message, int number, TimeSpan now)
+    private void CheckOrder(ExpiringMessage message, int number, TimeSpan now)
     {
         // At QoS 1 the first copy of a message that was sent again may have expired, and the second comes behind others.
         if (number < _highest && !(message.IsShort && message.Sends > 1 && _qos == 1))
@@ -254,11 +205,11 @@ internal sealed class KillExpiring : IAsyncDisposable
             {
                 Blame(KillFault.Reordered, number, $"before #{skipped}");
             }
-            else if (now - _said[skipped].FirstSend is var age && age < TimeSpan.FromSeconds(_said[skipped].Seconds!.Value) - Margin)
+            else if (now - _said[skipped].FirstSend is var age && age < TimeSpan.FromSeconds(_said[skipped].Seconds!.Value) - ExpiringMessage.Margin)
             {
                 Blame(
                     KillFault.MessageExpiredEarly, skipped,
-                    $"no more, {age.TotalMilliseconds:0} ms after it was sent with {Name(_said[skipped].Seconds)}");
+                    $"no more, {age.TotalMilliseconds:0} ms after it was sent with {_said[skipped].Expiry}");
             }
         }
         _highest = Math.Max(_highest, number);
@@ -266,9 +217,7 @@ internal sealed class KillExpiring : IAsyncDisposable
 
     private void Blame(KillFault fault, int number, string what) => _ledger.Add(fault, $"{_subscriber.Id} got #{number} {what}");
 
-    private static string Name(uint? seconds) => seconds is { } some ? $"expiry {some} s" : "no expiry";
-
-    private int Count(Func<Message, bool> condition)
+    private int Count(Func<ExpiringMessage, bool> condition)
     {
         lock (_gate)
         {

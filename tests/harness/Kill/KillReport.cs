@@ -30,6 +30,10 @@ public sealed record KillReport
     public required int ShortLived { get; init; }
     public required int Expired { get; init; }
 
+    /// <summary>Retained messages that last and that newcomers found, and those that had to expire and that they did not find.</summary>
+    public required int RetainedLongLived { get; init; }
+    public required int RetainedExpired { get; init; }
+
     /// <summary>Sessions with a short expiry that were gone after it, and that were there well before.</summary>
     public required int BriefSessionsGone { get; init; }
     public required int BriefSessionsBack { get; init; }
@@ -68,9 +72,9 @@ public sealed record KillReport
         Row("retained messages older than acknowledged", $"{RetainedLooks:#,0} newcomers", KillFault.RetainedWrong);
         Row("delayed wills lost, doubled or unwanted", $"{WillsFired:#,0} fired, {WillsWithdrawn:#,0} withdrawn",
             KillFault.WillLost, KillFault.WillDoubled, KillFault.WillUnwanted);
-        Row("long-lived messages lost, or with another expiry", $"{LongLived:#,0} deliveries",
+        Row("long-lived messages lost, or with another expiry", $"{LongLived:#,0} deliveries, {RetainedLongLived:#,0} retained found",
             KillFault.LongLivedLost, KillFault.ExpiryWrong);
-        Row("short-lived messages too late or too early gone", $"{Expired:#,0} expired, {ShortLived:#,0} came",
+        Row("short-lived messages too late or too early gone", $"{Expired:#,0} expired, {ShortLived:#,0} came, {RetainedExpired:#,0} retained not found",
             KillFault.MessageOutlived, KillFault.MessageExpiredEarly);
         Row("short sessions too late or too early gone", $"{BriefSessionsGone:#,0} gone, {BriefSessionsBack:#,0} back in time",
             KillFault.SessionOutlived, KillFault.SessionExpiredEarly);

@@ -21,6 +21,7 @@ public sealed class KillTest : IAsyncDisposable
     private readonly List<KillForgotten> _forgotten = [];
     private readonly List<KillWill> _wills = [];
     private readonly List<KillExpiring> _expiring = [];
+    private readonly KillRetainedExpiring _fleeting;
     private readonly KillBrief _brief;
     private readonly KillRetained _retained;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
@@ -32,6 +33,7 @@ public sealed class KillTest : IAsyncDisposable
         _ledger.MsSinceReady = () => _broker.MsSinceReady;
         _retained = new KillRetained(_broker, _ledger, _random.Next());
         _brief = new KillBrief(_broker, _ledger, _random.Next());
+        _fleeting = new KillRetainedExpiring(_broker, _ledger, _random.Next());
         Populate();
     }
 
@@ -46,7 +48,7 @@ public sealed class KillTest : IAsyncDisposable
     {
         IEnumerable<IAsyncDisposable> all =
         [
-            .. _publishers, .. _subscribers.Select(s => s.Subscriber), .. _late, .. _forgotten, .. _wills, .. _expiring, _brief, _retained,
+            .. _publishers, .. _subscribers.Select(s => s.Subscriber), .. _late, .. _forgotten, .. _wills, .. _expiring, _fleeting, _brief, _retained,
             _broker,
         ];
         foreach (var one in all)
@@ -109,11 +111,12 @@ public sealed class KillTest : IAsyncDisposable
             .. _publishers.Select(p => p.Run(end.Token, stop.Token)), _retained.Publish(end.Token, stop.Token),
             .. _late.Select(l => l.Run(end.Token, stop.Token)), .. _wills.Select(w => w.Run(end.Token, stop.Token)),
             .. _expiring.Select(e => e.Publish(end.Token, stop.Token)), _brief.Run(end.Token, stop.Token),
+            _fleeting.Publish(end.Token, stop.Token),
         ];
         List<Task> hearing =
         [
             .. _subscribers.Select(s => s.Subscriber.Run(end.Token, stop.Token)), .. _wills.Select(w => w.Watch(stop.Token)),
-            _retained.Look(stop.Token), .. _forgotten.Select(f => f.Run(stop.Token)),
+            _retained.Look(stop.Token), _fleeting.Look(stop.Token), .. _forgotten.Select(f => f.Run(stop.Token)),
             .. _expiring.Select(e => e.Hear(end.Token, stop.Token)),
         ];
         try
@@ -225,6 +228,8 @@ public sealed class KillTest : IAsyncDisposable
                 LongLived = _expiring.Sum(e => e.LongLived),
                 ShortLived = _expiring.Sum(e => e.ShortLived),
                 Expired = _expiring.Sum(e => e.Expired),
+                RetainedLongLived = _fleeting.LongLived,
+                RetainedExpired = _fleeting.Expired,
                 BriefSessionsGone = _brief.Gone,
                 BriefSessionsBack = _brief.Back,
                 Connections = KilledBroker.Transports.Select(_ledger.OpenedBy).ToList(),
