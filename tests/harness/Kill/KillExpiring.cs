@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text;
 using IotHub.Harness.Mqtt;
 
 namespace IotHub.Harness.Kill;
@@ -15,23 +12,23 @@ internal sealed class KillExpiring : IAsyncDisposable
     private readonly Ledger _ledger;
     private readonly byte _qos;
     private readonly Random _random;
+    private readonly Random _hearing;
     private readonly LastingClient _publisher;
     private readonly KillClient _publishing;
     private readonly LastingClient _subscriber;
     private readonly KillClient _subscribing;
-    private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private readonly Lock _gate = new();
-    private readonly List<ExpiringMessage> _said = [];
+    private readonly ExpiringStream _stream;
     private TimeSpan _connectedAfter;
     private int _highest = -1;
 
     public KillExpiring(KilledBroker broker, Ledger ledger, byte qos, int seed)
     {
-        (_ledger, _qos, _random) = (ledger, qos, new Random(seed));
+        (_ledger, _qos, _random, _hearing) = (ledger, qos, new Random(seed), new Random(seed + 1));
+        _stream = new ExpiringStream(_random);
         _publisher = new LastingClient(broker.Port, $"expiring QoS {qos}", isV5: true, keepsSession: true)
         {
-            OnSending = Sending,
-            OnAcknowledged = Acknowledged,
+            OnSending = _stream.Sending,
+            OnAcknowledged = _stream.Acknowledged,
         };
         _publishing = new KillClient(broker, ledger, _publisher);
         _subscriber = new LastingClient(broker.Port, $"sleeper QoS {qos}", isV5: true, keepsSession: true) { OnMessage = Took };
@@ -45,7 +42,7 @@ internal sealed class KillExpiring : IAsyncDisposable
     public int ShortLived => Count(m => m.IsShort && m.Came);
 
     /// <summary>Messages with a short one whose time is over, and that have not come.</summary>
-    public int Expired => Count(m => !m.Came && m.IsOver(_clock.Elapsed));
+    public int Expired => Count(m => !m.Came && m.IsOver(_stream.Now));
 
     public bool IsComplete => Count(m => !m.IsShort && !m.Came) == 0;
 
@@ -62,14 +59,14 @@ internal sealed class KillExpiring : IAsyncDisposable
     /// <param name="stop">From then on it stops at once.</param>
     public async Task Publish(CancellationToken end, CancellationToken stop)
     {
-        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _said.Count >= ExpiringMessage.Kinds && _publisher.OpenPublishes == 0))
+        while (!stop.IsCancellationRequested && !(end.IsCancellationRequested && _stream.Said.Count >= ExpiringMessage.Kinds && _publisher.OpenPublishes == 0))
         {
             if (!_publisher.IsConnected)
             {
                 await _publisher.Cut();
                 await _publishing.Return(stop);
             }
-            else if (!(end.IsCancellationRequested && _said.Count >= ExpiringMessage.Kinds) && _publisher.OpenPublishes < OpenMaximum)
+            else if (!(end.IsCancellationRequested && _stream.Said.Count >= ExpiringMessage.Kinds) && _publisher.OpenPublishes < OpenMaximum)
             {
                 await PublishOne();
             }
@@ -85,16 +82,16 @@ internal sealed class KillExpiring : IAsyncDisposable
         await Sleep(stop);
         while (!stop.IsCancellationRequested)
         {
-            _connectedAfter = _clock.Elapsed;
+            _connectedAfter = _stream.Now;
             if (!await _subscribing.TryConnect())
             {
                 continue;
             }
-            await Task.WhenAny(_subscriber.Reading, stay.IsCancellationRequested ? Wait(-1, stop) : Wait(_random.Next(50, 500), stay));
+            await Task.WhenAny(_subscriber.Reading, stay.IsCancellationRequested ? Wait(-1, stop) : Wait(_hearing.Next(50, 500), stay));
             if (!stay.IsCancellationRequested)
             {
                 await _subscriber.Cut();
-                await (_random.Next(2) == 0 ? Sleep(stay) : Wait(_random.Next(300), stay));
+                await (_hearing.Next(2) == 0 ? Sleep(stay) : Wait(_hearing.Next(300), stay));
             }
         }
         _subscribing.BlameRefusals();
@@ -103,9 +100,9 @@ internal sealed class KillExpiring : IAsyncDisposable
     /// <summary>At the end: all that is missing and must not be.</summary>
     public void BlameMissing()
     {
-        lock (_gate)
+        lock (_stream.Gate)
         {
-            foreach (var (number, message) in _said.Index().Where(m => !m.Item.IsShort && !m.Item.Came))
+            foreach (var (number, message) in _stream.Said.Index().Where(m => !m.Item.IsShort && !m.Item.Came))
             {
                 _ledger.Add(KillFault.LongLivedLost, $"{_subscriber.Id} never got #{number}, sent with {message.Expiry}");
             }
@@ -121,8 +118,8 @@ internal sealed class KillExpiring : IAsyncDisposable
     /// <summary>Until a message has expired that was said meanwhile.</summary>
     private async Task Sleep(CancellationToken cancel)
     {
-        var begin = _clock.Elapsed;
-        while (!cancel.IsCancellationRequested && Count(m => m.IsShort && m.FirstSend > begin && m.IsOver(_clock.Elapsed)) == 0)
+        var begin = _stream.Now;
+        while (!cancel.IsCancellationRequested && Count(m => m.IsShort && m.FirstSend > begin && m.IsOver(_stream.Now)) == 0)
         {
             await Task.Delay(10, CancellationToken.None);
         }
@@ -130,41 +127,16 @@ internal sealed class KillExpiring : IAsyncDisposable
 
     private async Task PublishOne()
     {
-        int number;
-        ExpiringMessage message;
-        lock (_gate)
-        {
-            number = _said.Count;
-            message = ExpiringMessage.Of(number < ExpiringMessage.Kinds ? number : _random.Next(ExpiringMessage.Kinds), _random);
-            _said.Add(message);
-        }
-        var payload = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{number}"));
-        await _publisher.Publish(Topic, payload, _qos, tag: number, properties: message.ToProperties());
-    }
-
-    private void Sending(long number)
-    {
-        lock (_gate)
-        {
-            var message = _said[(int)number];
-            message.FirstSend = message.Sends++ == 0 ? _clock.Elapsed : message.FirstSend;
-        }
-    }
-
-    private void Acknowledged(long number)
-    {
-        lock (_gate)
-        {
-            _said[(int)number].Acknowledged = _clock.Elapsed;
-        }
+        var (number, message) = _stream.Next();
+        await _publisher.Publish(Topic, ExpiringStream.Payload(number), _qos, tag: number, properties: message.ToProperties());
     }
 
     private Task Took(TakenMessage taken)
     {
-        var number = int.Parse(Encoding.UTF8.GetString(taken.Payload.Span), CultureInfo.InvariantCulture);
-        lock (_gate)
+        var number = ExpiringStream.Read(taken.Payload);
+        lock (_stream.Gate)
         {
-            var (message, now) = (_said[number], _clock.Elapsed);
+            var (message, now) = (_stream.Said[number], _stream.Now);
             if (message.WrongInterval(taken, _connectedAfter, now) is { } wrong)
             {
                 Blame(KillFault.ExpiryWrong, number, wrong);
@@ -201,15 +173,15 @@ internal sealed class KillExpiring : IAsyncDisposable
         }
         for (var skipped = _highest + 1; skipped < number; skipped++)
         {
-            if (!_said[skipped].IsShort)
+            if (!_stream.Said[skipped].IsShort)
             {
                 Blame(KillFault.Reordered, number, $"before #{skipped}");
             }
-            else if (now - _said[skipped].FirstSend is var age && age < TimeSpan.FromSeconds(_said[skipped].Seconds!.Value) - ExpiringMessage.Margin)
+            else if (now - _stream.Said[skipped].FirstSend is var age && age < TimeSpan.FromSeconds(_stream.Said[skipped].Seconds!.Value) - ExpiringMessage.Margin)
             {
                 Blame(
                     KillFault.MessageExpiredEarly, skipped,
-                    $"no more, {age.TotalMilliseconds:0} ms after it was sent with {_said[skipped].Expiry}");
+                    $"no more, {age.TotalMilliseconds:0} ms after it was sent with {_stream.Said[skipped].Expiry}");
             }
         }
         _highest = Math.Max(_highest, number);
@@ -219,9 +191,9 @@ internal sealed class KillExpiring : IAsyncDisposable
 
     private int Count(Func<ExpiringMessage, bool> condition)
     {
-        lock (_gate)
+        lock (_stream.Gate)
         {
-            return _said.Count(condition);
+            return _stream.Said.Count(condition);
         }
     }
 

@@ -17,13 +17,14 @@ internal sealed class KillRetained : IAsyncDisposable
     private readonly LastingClient _client;
     private readonly KillClient _lasting;
     private readonly Random _random;
+    private readonly Random _looking;
     private readonly int[] _sent = Enumerable.Repeat(-1, Topics).ToArray();
     private readonly int[] _acknowledged = Enumerable.Repeat(-1, Topics).ToArray();
     private int _next;
 
     public KillRetained(KilledBroker broker, Ledger ledger, int seed)
     {
-        (_broker, _ledger, _random) = (broker, ledger, new Random(seed));
+        (_broker, _ledger, _random, _looking) = (broker, ledger, new Random(seed), new Random(seed + 1));
         _client = new LastingClient(broker.Port, "retainer", isV5: true, keepsSession: true)
         {
             OnAcknowledged = tag => Interlocked.Exchange(ref _acknowledged[tag % Topics], (int)tag),
@@ -60,7 +61,7 @@ internal sealed class KillRetained : IAsyncDisposable
         while (!stop.IsCancellationRequested)
         {
             await LookOnce();
-            await Task.Delay(_random.Next(50, 400), CancellationToken.None);
+            await Task.Delay(_looking.Next(50, 400), CancellationToken.None);
         }
     }
 

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text;
 using IotHub.Harness.Mqtt;
 
 namespace IotHub.Harness.Kill;
@@ -17,19 +14,19 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
     private readonly KilledBroker _broker;
     private readonly Ledger _ledger;
     private readonly Random _random;
+    private readonly Random _looking;
     private readonly LastingClient _publisher;
     private readonly KillClient _publishing;
-    private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private readonly Lock _gate = new();
-    private readonly List<ExpiringMessage> _said = [];
+    private readonly ExpiringStream _stream;
 
     public KillRetainedExpiring(KilledBroker broker, Ledger ledger, int seed)
     {
-        (_broker, _ledger, _random) = (broker, ledger, new Random(seed));
+        (_broker, _ledger, _random, _looking) = (broker, ledger, new Random(seed), new Random(seed + 1));
+        _stream = new ExpiringStream(_random);
         _publisher = new LastingClient(broker.Port, "fleeting", isV5: true, keepsSession: true)
         {
-            OnSending = Sending,
-            OnAcknowledged = Acknowledged,
+            OnSending = _stream.Sending,
+            OnAcknowledged = _stream.Acknowledged,
         };
         _publishing = new KillClient(broker, ledger, _publisher);
     }
@@ -66,7 +63,7 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
         while (!stop.IsCancellationRequested)
         {
             await LookOnce();
-            await Task.Delay(_random.Next(100, 600), CancellationToken.None);
+            await Task.Delay(_looking.Next(100, 600), CancellationToken.None);
         }
     }
 
@@ -76,39 +73,15 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
 
     private async Task PublishOne()
     {
-        int number;
-        ExpiringMessage message;
-        lock (_gate)
-        {
-            number = _said.Count;
-            message = ExpiringMessage.Of(number % ExpiringMessage.Kinds, _random);
-            _said.Add(message);
-        }
-        var payload = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{number}"));
+        var (number, message) = _stream.Next();
         await _publisher.Publish(
-            $"{Root}{number % Topics}", payload, (byte)(1 + (number / Topics % 2)), retain: true, tag: number, properties: message.ToProperties());
-    }
-
-    private void Sending(long number)
-    {
-        lock (_gate)
-        {
-            var message = _said[(int)number];
-            message.FirstSend = message.Sends++ == 0 ? _clock.Elapsed : message.FirstSend;
-        }
-    }
-
-    private void Acknowledged(long number)
-    {
-        lock (_gate)
-        {
-            _said[(int)number].Acknowledged = _clock.Elapsed;
-        }
+            $"{Root}{number % Topics}", ExpiringStream.Payload(number), (byte)(1 + (number / Topics % 2)), retain: true, tag: number,
+            properties: message.ToProperties());
     }
 
     private async Task LookOnce()
     {
-        var connectedAfter = _clock.Elapsed;
+        var connectedAfter = _stream.Now;
         var found = new HashSet<int>();
         await using var client = new LastingClient(_broker.Port, "finder", isV5: true, keepsSession: false)
         {
@@ -120,10 +93,10 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
             return;
         }
         var (lasting, over) = Expected(connectedAfter);
-        var until = _clock.Elapsed + Patience;
+        var until = _stream.Now + Patience;
         if (await newcomer.Try(() => client.Subscribe($"{Root}+", 1)))
         {
-            while (client.IsConnected && !AreThere(lasting, found) && _clock.Elapsed < until)
+            while (client.IsConnected && !AreThere(lasting, found) && _stream.Now < until)
             {
                 await Task.Delay(5, CancellationToken.None);
             }
@@ -138,12 +111,12 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
         {
             return Task.CompletedTask;
         }
-        var number = int.Parse(Encoding.UTF8.GetString(taken.Payload.Span), CultureInfo.InvariantCulture);
-        lock (_gate)
+        var number = ExpiringStream.Read(taken.Payload);
+        lock (_stream.Gate)
         {
-            var message = _said[number];
+            var message = _stream.Said[number];
             found.Add(number);
-            if (message.WrongInterval(taken, connectedAfter, _clock.Elapsed) is { } wrong)
+            if (message.WrongInterval(taken, connectedAfter, _stream.Now) is { } wrong)
             {
                 _ledger.Add(KillFault.ExpiryWrong, $"a newcomer found #{number} {wrong}");
             }
@@ -158,16 +131,16 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
     /// <summary>The last ones of their topics: those that last and are acknowledged, and those whose time is over.</summary>
     private (List<int> Lasting, List<int> Over) Expected(TimeSpan connectedAfter)
     {
-        lock (_gate)
+        lock (_stream.Gate)
         {
-            var last = Enumerable.Range(Math.Max(0, _said.Count - Topics), Math.Min(Topics, _said.Count)).ToList();
-            return (last.FindAll(n => !_said[n].IsShort && _said[n].Acknowledged is not null), last.FindAll(n => _said[n].IsOver(connectedAfter)));
+            var last = Enumerable.Range(Math.Max(0, _stream.Said.Count - Topics), Math.Min(Topics, _stream.Said.Count)).ToList();
+            return (last.FindAll(n => !_stream.Said[n].IsShort && _stream.Said[n].Acknowledged is not null), last.FindAll(n => _stream.Said[n].IsOver(connectedAfter)));
         }
     }
 
     private bool AreThere(List<int> lasting, HashSet<int> found)
     {
-        lock (_gate)
+        lock (_stream.Gate)
         {
             return lasting.TrueForAll(n => found.Contains(n) || IsRenewed(n));
         }
@@ -175,7 +148,7 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
 
     private void Count(List<int> lasting, List<int> over, HashSet<int> found, bool isConnected)
     {
-        lock (_gate)
+        lock (_stream.Gate)
         {
             LongLived += lasting.Count(found.Contains);
             if (!isConnected)
@@ -185,11 +158,11 @@ internal sealed class KillRetainedExpiring : IAsyncDisposable
             Expired += over.Count(n => !found.Contains(n));
             foreach (var number in lasting.Where(n => !found.Contains(n) && !IsRenewed(n)))
             {
-                _ledger.Add(KillFault.LongLivedLost, $"a newcomer did not find #{number}, which was acknowledged with {_said[number].Expiry}");
+                _ledger.Add(KillFault.LongLivedLost, $"a newcomer did not find #{number}, which was acknowledged with {_stream.Said[number].Expiry}");
             }
         }
     }
 
     /// <summary>Another may stand on its topic by now.</summary>
-    private bool IsRenewed(int number) => number + Topics < _said.Count;
+    private bool IsRenewed(int number) => number + Topics < _stream.Said.Count;
 }

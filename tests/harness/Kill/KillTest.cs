@@ -176,7 +176,7 @@ public sealed class KillTest : IAsyncDisposable
                 return _streams.Sum(s => s.Acknowledged);
             }
         }
-        var (before, until) = (Acknowledged(), DateTime.UtcNow + _options.Patience);
+        var (before, until) = (Acknowledged(), DateTime.UtcNow + EndDeadline);
         while (Acknowledged() == before && DateTime.UtcNow < until)
         {
             await Task.Delay(5);
