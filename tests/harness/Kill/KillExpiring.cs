@@ -79,7 +79,7 @@ internal sealed class KillExpiring : IAsyncDisposable
     /// <param name="stop">From then on it need not come back.</param>
     public async Task Hear(CancellationToken stay, CancellationToken stop)
     {
-        await Sleep(stop);
+        await Sleep(TimeSpan.Zero, stop);
         while (!stop.IsCancellationRequested)
         {
             _connectedAfter = _stream.Now;
@@ -91,7 +91,7 @@ internal sealed class KillExpiring : IAsyncDisposable
             if (!stay.IsCancellationRequested)
             {
                 await _subscriber.Cut();
-                await (_hearing.Next(2) == 0 ? Sleep(stay) : Wait(_hearing.Next(300), stay));
+                await (_hearing.Next(2) == 0 ? Sleep(_stream.Now, stay) : Wait(_hearing.Next(300), stay));
             }
         }
         _subscribing.BlameRefusals();
@@ -115,10 +115,9 @@ internal sealed class KillExpiring : IAsyncDisposable
         await _subscriber.DisposeAsync();
     }
 
-    /// <summary>Until a message has expired that was said meanwhile.</summary>
-    private async Task Sleep(CancellationToken cancel)
+    /// <summary>Until a message has expired that was said since then.</summary>
+    private async Task Sleep(TimeSpan begin, CancellationToken cancel)
     {
-        var begin = _stream.Now;
         while (!cancel.IsCancellationRequested && Count(m => m.IsShort && m.FirstSend > begin && m.IsOver(_stream.Now)) == 0)
         {
             await Task.Delay(10, CancellationToken.None);

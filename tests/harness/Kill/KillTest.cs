@@ -123,7 +123,7 @@ public sealed class KillTest : IAsyncDisposable
         {
             await KillAgainAndAgain();
             await end.CancelAsync();
-            await Drain(Task.WhenAll(speaking));
+            await Drain(speaking);
         }
         catch (InvalidOperationException e)
         {
@@ -131,9 +131,10 @@ public sealed class KillTest : IAsyncDisposable
         }
         await stop.CancelAsync();
         await Task.WhenAny(Task.WhenAll([.. speaking, .. hearing]), Task.Delay(EndDeadline));
-        foreach (var failed in speaking.Concat(hearing).Where(t => !t.IsCompletedSuccessfully))
+        BlameFailed(hearing);
+        foreach (var _ in speaking.Concat(hearing).Where(t => !t.IsCompleted))
         {
-            _ledger.Add(KillFault.Broken, failed.Exception?.InnerException?.ToString() ?? "a client has not ended");
+            _ledger.Add(KillFault.Broken, "a client has not ended");
         }
     }
 
@@ -184,17 +185,27 @@ public sealed class KillTest : IAsyncDisposable
     }
 
     /// <summary>All that was said is acknowledged and arrives, and nothing comes after it.</summary>
-    private async Task Drain(Task speaking)
+    private async Task Drain(List<Task> speaking)
     {
         var until = DateTime.UtcNow + _options.Patience;
-        while (!(speaking.IsCompleted && IsComplete()) && DateTime.UtcNow < until)
+        // Of one that has failed nothing more comes.
+        while (!(speaking.TrueForAll(s => s.IsCompleted) && (IsComplete() || speaking.Exists(s => s.IsFaulted))) && DateTime.UtcNow < until)
         {
             await Task.Delay(20);
         }
+        BlameFailed(speaking);
         _views.ForEach(view => view.BlameMissing());
         _expiring.ForEach(stream => stream.BlameMissing());
         // What comes twice may come late.
         await Task.Delay(500);
+    }
+
+    private void BlameFailed(List<Task> clients)
+    {
+        foreach (var failed in clients.Where(c => c.IsFaulted))
+        {
+            _ledger.Add(KillFault.Broken, failed.Exception!.InnerException!.ToString());
+        }
     }
 
     private bool IsComplete()
