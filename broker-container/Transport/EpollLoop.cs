@@ -150,13 +150,14 @@ public sealed partial class EpollLoop : IAsyncDisposable
                     var (what, tag) = EpollCalls.EventAt(events, i);
                     Dispatch(what, tag);
                 }
-                while (_hasSteps)
-                {
-                    TakeSteps();
-                }
                 if (_isShort)
                 {
                     AcceptAgain();
+                }
+                // Last: what was handed on this thread has no signal to wake it.
+                while (_hasSteps)
+                {
+                    TakeSteps();
                 }
             }
         }
