@@ -60,6 +60,8 @@ public sealed partial class Hub
             return;
         }
         var isIncoming = message.IncomingPacketId != 0 && message.Publisher is { IsStored: true };
+        // What a network or the hub itself publishes is not kept, whatever it says.
+        var retainedBy = message.Payload.IsEmpty ? null : message.RetainedBy;
         _recordReceivers = 0;
         _recordAt = MessageRecord.Begin(Log, new StoredMessage
         {
@@ -70,9 +72,8 @@ public sealed partial class Hub
             Properties = message.Properties,
             Payload = message.Payload,
             HubId = Id,
-            // What a network or the hub itself publishes is not kept, whatever it says.
-            IsRetained = message.Retain && message.Publisher is not null && !message.Payload.IsEmpty,
-            RetainedBy = message.Payload.IsEmpty ? null : message.RetainedBy,
+            IsRetained = retainedBy is not null,
+            RetainedBy = retainedBy,
             Publisher = isIncoming ? message.Publisher!.Number : 0,
             IncomingPacketId = message.IncomingPacketId,
             Routes = routes,

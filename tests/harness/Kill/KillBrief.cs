@@ -12,9 +12,6 @@ internal sealed class KillBrief : IAsyncDisposable
 {
     private const string Topic = "kill/brief";
     private static readonly TimeSpan Expiry = TimeSpan.FromSeconds(2);
-
-    /// <summary>What the broker's clock may be off.</summary>
-    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(1);
     private readonly KilledBroker _broker;
     private readonly Ledger _ledger;
     private readonly Random _random;
@@ -87,7 +84,7 @@ internal sealed class KillBrief : IAsyncDisposable
     {
         var before = _clock.Elapsed;
         _alive = await _briefly.Try(() => _brief.Subscribe(Topic, 1)) ? before : null;
-        await Task.WhenAny(_brief.Reading, Wait(_random.Next(500), cancel));
+        await Task.WhenAny(_brief.Reading, KillClient.Wait(_random.Next(500), cancel));
         await (_random.Next(3) == 0 ? _brief.Leave() : _brief.Cut());
     }
 
@@ -100,7 +97,7 @@ internal sealed class KillBrief : IAsyncDisposable
             return false;
         }
         var away = _clock.Elapsed - alive;
-        if (away < Expiry - Margin)
+        if (away < Expiry - ExpiringMessage.Margin)
         {
             Back += _briefly.WasPresent ? 1 : 0;
             Check(_briefly.WasPresent, KillFault.SessionExpiredEarly, $"gone after {away.TotalMilliseconds:0} ms");
@@ -115,7 +112,7 @@ internal sealed class KillBrief : IAsyncDisposable
         {
             var proven = _clock.Elapsed;
             await _long.Cut();
-            await Wait((int)(Expiry + Margin).TotalMilliseconds + 1, cancel);
+            await KillClient.Wait((int)(Expiry + ExpiringMessage.Margin).TotalMilliseconds + 1, cancel);
             if (cancel.IsCancellationRequested)
             {
                 break;
@@ -172,7 +169,4 @@ internal sealed class KillBrief : IAsyncDisposable
             _ledger.Add(fault, $"{_brief.Id}, which expires after {Expiry.TotalSeconds} s: {text}");
         }
     }
-
-    private static Task Wait(int milliseconds, CancellationToken cancel) =>
-        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
 }

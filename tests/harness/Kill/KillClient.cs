@@ -120,6 +120,10 @@ internal sealed class KillClient
         return false;
     }
 
+    /// <summary>So long, or until it is asked to end; no exception then.</summary>
+    public static Task Wait(int milliseconds, CancellationToken cancel) =>
+        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+
     /// <summary>What only shows at the end.</summary>
     public void BlameRefusals()
     {

@@ -87,11 +87,11 @@ internal sealed class KillExpiring : IAsyncDisposable
             {
                 continue;
             }
-            await Task.WhenAny(_subscriber.Reading, stay.IsCancellationRequested ? Wait(-1, stop) : Wait(_hearing.Next(50, 500), stay));
+            await Task.WhenAny(_subscriber.Reading, stay.IsCancellationRequested ? KillClient.Wait(-1, stop) : KillClient.Wait(_hearing.Next(50, 500), stay));
             if (!stay.IsCancellationRequested)
             {
                 await _subscriber.Cut();
-                await (_hearing.Next(2) == 0 ? Sleep(_stream.Now, stay) : Wait(_hearing.Next(300), stay));
+                await (_hearing.Next(2) == 0 ? Sleep(_stream.Now, stay) : KillClient.Wait(_hearing.Next(300), stay));
             }
         }
         _subscribing.BlameRefusals();
@@ -195,7 +195,4 @@ internal sealed class KillExpiring : IAsyncDisposable
             return _stream.Said.Count(condition);
         }
     }
-
-    private static Task Wait(int milliseconds, CancellationToken cancel) =>
-        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
 }

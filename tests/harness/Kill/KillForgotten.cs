@@ -47,7 +47,7 @@ internal sealed class KillForgotten : IAsyncDisposable
             {
                 continue;
             }
-            await Wait(_random.Next(50), stop);
+            await KillClient.Wait(_random.Next(50), stop);
             await _client.Cut();
             _mayHear = true;
             if (!await _lasting.TryConnect(cleanStart: true, keeps: false))
@@ -56,14 +56,11 @@ internal sealed class KillForgotten : IAsyncDisposable
             }
             Sessions++;
             await _lasting.Try(() => _client.Subscribe("kill/p/#", 1));
-            await Task.WhenAny(_client.Reading, Wait(_random.Next(800), stop));
+            await Task.WhenAny(_client.Reading, KillClient.Wait(_random.Next(800), stop));
             await _client.Cut();
         }
         _lasting.BlameRefusals();
     }
 
     public ValueTask DisposeAsync() => _client.DisposeAsync();
-
-    private static Task Wait(int milliseconds, CancellationToken cancel) =>
-        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
 }

@@ -53,12 +53,12 @@ internal sealed class KillSubscriber : IAsyncDisposable
         {
             if (_comesAndGoes && !stay.IsCancellationRequested)
             {
-                await Task.WhenAny(_client.Reading, Wait(_random.Next(50, 1_500), stay));
+                await Task.WhenAny(_client.Reading, KillClient.Wait(_random.Next(50, 1_500), stay));
                 await Go(stay);
             }
             else
             {
-                await Task.WhenAny(_client.Reading, Wait(-1, stop));
+                await Task.WhenAny(_client.Reading, KillClient.Wait(-1, stop));
                 if (stop.IsCancellationRequested)
                 {
                     break;
@@ -79,7 +79,7 @@ internal sealed class KillSubscriber : IAsyncDisposable
             await Task.Delay(DeafMs, CancellationToken.None);
         }
         await (_random.Next(3) == 0 ? _client.Leave() : _client.Cut());
-        await Wait(_random.Next(4) == 0 ? _random.Next(3_000) : _random.Next(300), stay);
+        await KillClient.Wait(_random.Next(4) == 0 ? _random.Next(3_000) : _random.Next(300), stay);
     }
 
     private async Task Ping(CancellationToken stop)
@@ -130,7 +130,4 @@ internal sealed class KillSubscriber : IAsyncDisposable
     }
 
     private bool IsProven((int Acks, int Incarnation, long Clock) heard) => _ledger.LastProof(heard.Incarnation) > heard.Clock;
-
-    private static Task Wait(int milliseconds, CancellationToken cancel) =>
-        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
 }

@@ -51,7 +51,7 @@ internal sealed class KillWill : IAsyncDisposable
     {
         while (await _watching.Return(stop))
         {
-            await Task.WhenAny(_watcher.Reading, Wait(-1, stop));
+            await Task.WhenAny(_watcher.Reading, KillClient.Wait(-1, stop));
             if (stop.IsCancellationRequested)
             {
                 break;
@@ -82,7 +82,7 @@ internal sealed class KillWill : IAsyncDisposable
             {
                 Withdraw(earlier);
             }
-            await Task.WhenAny(_client.Reading, Wait(_random.Next(50, 1_000), end));
+            await Task.WhenAny(_client.Reading, KillClient.Wait(_random.Next(50, 1_000), end));
             before = number;
             // Between this and the end of the connection a kill may take it away first: then the goodbye was not heard.
             var saysGoodbye = _random.Next(4) == 0 && _client.IsConnected;
@@ -161,7 +161,4 @@ internal sealed class KillWill : IAsyncDisposable
         }
         return Task.CompletedTask;
     }
-
-    private static Task Wait(int milliseconds, CancellationToken cancel) =>
-        Task.Delay(milliseconds, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
 }

@@ -203,7 +203,6 @@ public sealed partial class LastingClient(int port, string id, bool isV5, bool k
         }
     }
 
-    /// <summary>How each transport tells that its connection is no more.</summary>
     /// <summary>What reading and writing throw when the connection has ended; a WebSocket's stream says that it cannot be written to.</summary>
     public static bool IsCut(Exception e) => e is SocketException or IOException or ObjectDisposedException or WebSocketException
         or OperationCanceledException or NotSupportedException;

@@ -119,10 +119,7 @@ public static class TestCertificate
     public static SslStreamCertificateContext Create()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
-        var now = DateTimeOffset.UtcNow;
-        var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
-        return SslStreamCertificateContext.Create(certificate, additionalCertificates: null, offline: true);
+        return SslStreamCertificateContext.Create(OfLocalhost(key), additionalCertificates: null, offline: true);
     }
 
     /// <summary>One of localhost (P-256) as files, for a server process; made once per folder.</summary>
@@ -132,11 +129,16 @@ public static class TestCertificate
         if (!File.Exists(key))
         {
             using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest("CN=localhost", ecdsa, HashAlgorithmName.SHA256);
-            using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
+            using var made = OfLocalhost(ecdsa);
             File.WriteAllText(certificate, made.ExportCertificatePem() + "\n");
             File.WriteAllText(key, ecdsa.ExportPkcs8PrivateKeyPem() + "\n");
         }
         return (certificate, key);
+    }
+
+    private static X509Certificate2 OfLocalhost(ECDsa key)
+    {
+        var now = DateTimeOffset.UtcNow;
+        return new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256).CreateSelfSigned(now.AddDays(-1), now.AddDays(2));
     }
 }
